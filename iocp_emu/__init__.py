@@ -1,0 +1,104 @@
+"""iocp_emu: Windows I/O completion ports on any operating system, in pure Python.
+
+The names of the object face are here and are loaded when they are first used; the flat Win32 face is `iocp_emu.win32`,
+the NT face `iocp_emu.ntdll`, the model itself `iocp_emu.kernel`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .kernel.completion import Packet as Packet
+    from .kernel.waits import ResetMode as ResetMode
+    from .kernel.waits import WaitMode as WaitMode
+    from .overlapped.files import Caching as Caching
+    from .port import CompletionPort as CompletionPort
+    from .port import File as File
+    from .port import Overlapped as Overlapped
+    from .profiles import Profile as Profile
+    from .runtime.ambient import current_system as current_system
+    from .runtime.ambient import use as use
+    from .runtime.blocking import blocking as blocking
+    from .runtime.threads import ForkedSystemError as ForkedSystemError
+    from .runtime.threads import ThreadSystem as ThreadSystem
+    from .status import PortClosed as PortClosed
+    from .status import Win32Error as Win32Error
+    from .sync import Event as Event
+    from .sync import SpawnedThread as SpawnedThread
+    from .sync import compute as compute
+    from .sync import sleep as sleep
+    from .sync import spawn as spawn
+    from .sync import wait as wait
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Caching": "overlapped.files",
+    "CompletionPort": "port",
+    "Event": "sync",
+    "File": "port",
+    "ForkedSystemError": "runtime.threads",
+    "Overlapped": "port",
+    "Packet": "kernel.completion",
+    "PortClosed": "status",
+    "Profile": "profiles",
+    "ResetMode": "kernel.waits",
+    "SpawnedThread": "sync",
+    "ThreadSystem": "runtime.threads",
+    "WaitMode": "kernel.waits",
+    "Win32Error": "status",
+    "blocking": "runtime.blocking",
+    "compute": "sync",
+    "current_system": "runtime.ambient",
+    "sleep": "sync",
+    "spawn": "sync",
+    "use": "runtime.ambient",
+    "wait": "sync",
+}
+_WINGS = frozenset({"ntdll", "win32"})
+
+__all__ = [
+    "Caching",
+    "CompletionPort",
+    "Event",
+    "File",
+    "ForkedSystemError",
+    "Overlapped",
+    "Packet",
+    "PortClosed",
+    "Profile",
+    "ResetMode",
+    "SpawnedThread",
+    "ThreadSystem",
+    "WaitMode",
+    "Win32Error",
+    "__version__",
+    "blocking",
+    "compute",
+    "current_system",
+    "ntdll",
+    "sleep",
+    "spawn",
+    "use",
+    "wait",
+    "win32",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name, or a face, at its first use; then it is an ordinary attribute."""
+    from importlib import import_module
+
+    if name in _HOMES:
+        value: Any = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    elif name in _WINGS:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_WINGS})

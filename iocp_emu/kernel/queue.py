@@ -1,0 +1,329 @@
+"""The kernel queue under a completion port: the whole scheduler of the port.
+
+Theory.  A queue holds packets (oldest first), parked waiters (latest on top), the threads associated with it, and two
+numbers: how many of those threads are runnable, and how many may be when a packet is handed out (Q-01, Q-02).  Three
+procedures do everything:
+
+    insert   a packet meets a waiter below the limit: straight hand-off; else it is queued            (Q-10)
+    remove   give up the own slot, look for a packet below the limit, else APC, timeout, park          (Q-11)
+    release  a slot came free: the oldest packet goes to the top waiter, if the limit allows           (Q-25)
+
+Threads that stop or start running call `release` or raise the count through `KernelThread`; nobody is ever refused or
+stopped, so the count may exceed the limit and drains only as threads give up slots (Q-26, Q-27, Q-32).
+
+Rules of this file: Q-01 to Q-40 but for those that need an object around the queue; A-04, A-09, A-10, P-01 to P-12.
+
+Own rules.  Packets are opaque here.  Every operation is O(1): waiters leave from the top or, on timeout, from the
+middle of an insertion-ordered dict in constant time, whatever the depth and the number of waiters.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from .. import status
+from ..profiles import WaiterOrder
+from .objects import KernelObject, NtError
+from .thread import KernelThread, ThreadState
+from .waits import Alertability, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PacketT = TypeVar("PacketT")
+
+UNLIMITED = 1 << 64
+"""An enforced limit that no number of threads reaches; for profiles that ignore the concurrency value."""
+
+
+class Place(enum.Enum):
+    """Where an inserted packet goes when it has to be queued."""
+
+    TAIL = "behind all others, as every user-mode call does"
+    HEAD = "before all others (Q-09)"
+
+
+class RemoveOutcome(enum.Enum):
+    """How a removal ended that brought no packet; the value is the NTSTATUS."""
+
+    TIMEOUT = status.STATUS_TIMEOUT
+    USER_APC = status.STATUS_USER_APC
+    ABANDONED = status.STATUS_ABANDONED_WAIT_0
+
+
+class Dequeue:
+    """A removal that did not end at once: what it needs to re-enter its loop (Q-17)."""
+
+    __slots__ = ("alertability", "maximum", "timeout")
+
+    def __init__(self, maximum: int, timeout: Timeout, alertability: Alertability) -> None:
+        self.maximum = maximum
+        self.timeout = timeout
+        self.alertability = alertability
+
+
+class KernelQueue(Generic[PacketT]):
+    """Packets first in, first out; waiters last in, first out; runnable threads counted against a limit.
+
+    `owner` is the object that a parked call keeps alive (H-02).  `maximum_count` is the limit in threads, 1 or more.
+    `sweep_on_wake` lets a parked batch caller take further packets when one is handed to it (Q-19, unknown on Windows).
+    """
+
+    __slots__ = (
+        "current_count",
+        "maximum_count",
+        "members",
+        "owner",
+        "packets",
+        "sweep_on_wake",
+        "waiter_order",
+        "waiters",
+    )
+
+    def __init__(
+        self,
+        maximum_count: int,
+        *,
+        owner: KernelObject | None = None,
+        waiter_order: WaiterOrder = WaiterOrder.LIFO,
+        sweep_on_wake: bool = False,
+    ) -> None:
+        self.packets: deque[PacketT] = deque()
+        self.waiters: dict[KernelThread, Dequeue] = {}
+        self.members: dict[KernelThread, None] = {}
+        self.current_count = 0
+        self.maximum_count = maximum_count
+        self.owner = owner
+        self.waiter_order = waiter_order
+        self.sweep_on_wake = sweep_on_wake
+
+    # -- the three procedures ----------------------------------------------------------------------------------
+
+    def insert(self, packet: PacketT, place: Place = Place.TAIL, interrupted: KernelThread | None = None) -> int:
+        """Queue a packet or hand it to the top waiter; the depth before the call (Q-10, Q-38).  O(1), never blocks.
+
+        `interrupted` is the thread whose parking on this queue the current kernel APC has interrupted, if any: then
+        the packet is always queued, and that thread looks first (Q-18).
+        """
+        previous = len(self.packets)
+        exempt = interrupted is not None and interrupted.queue is self
+        if self.waiters and self.current_count < self.maximum_count and not exempt:
+            self._hand_over(packet)
+        elif place is Place.TAIL:
+            self.packets.append(packet)
+        else:
+            self.packets.appendleft(packet)
+        return previous
+
+    def remove(
+        self,
+        thread: KernelThread,
+        maximum: int = 1,
+        timeout: Timeout = Timeout.LATER,
+        alertability: Alertability = Alertability.PLAIN,
+    ) -> list[PacketT] | RemoveOutcome | None:
+        """Take up to `maximum` packets for the running `thread`; None when it is parked now (Q-11).  O(packets taken).
+
+        Q-12 to Q-15, Q-19 to Q-21, Q-30 to Q-32: the caller is associated before anything is looked at, gives up its
+        slot without a release step, and is counted again with whatever it returns.
+        """
+        if thread.state is not ThreadState.RUNNABLE:
+            raise NtError(status.STATUS_INVALID_PARAMETER)
+        if thread.queue is self:
+            self.current_count -= 1
+        else:
+            if thread.queue is not None:
+                thread.queue.leave(thread)
+            thread.queue = self
+            self.members[thread] = None
+        return self._look(thread, Dequeue(maximum, timeout, alertability))
+
+    def release(self) -> KernelThread | None:
+        """After a slot came free: the oldest packet to the top waiter, below the limit (Q-25, Q-27).  O(1).
+
+        At most one waiter per call, which is returned; one suffices, since packets and waiters only ever wait side by
+        side at the limit (P-02, P-10).
+        """
+        if self.packets and self.waiters and self.current_count < self.maximum_count:
+            return self._hand_over(self.packets.popleft())
+        return None
+
+    # -- members that start and stop running -------------------------------------------------------------------
+
+    def thread_started(self) -> None:
+        """A member is runnable again: counted, without a look at the limit (Q-26)."""
+        self.current_count += 1
+
+    def thread_stopped(self) -> None:
+        """A member is runnable no longer: its slot is free, and at most one waiter is released (Q-23, Q-25)."""
+        self.current_count -= 1
+        self.release()
+
+    # -- what their callers share ------------------------------------------------------------------------------
+
+    def _look(self, thread: KernelThread, dequeue: Dequeue) -> list[PacketT] | RemoveOutcome | None:
+        """Steps 2 to 6 of Q-11 for an associated, uncounted thread.
+
+        A packet comes before a user APC, an APC before the timeout (Q-31).
+        """
+        packets = self.packets
+        if packets and self.current_count < self.maximum_count:
+            self.current_count += 1
+            if dequeue.maximum == 1:
+                return [packets.popleft()]
+            return [packets.popleft() for _ in range(min(dequeue.maximum, len(packets)))]
+        if dequeue.alertability is Alertability.ALERTABLE and thread.user_apcs:
+            self.current_count += 1
+            return RemoveOutcome.USER_APC
+        if dequeue.timeout is Timeout.DUE:
+            self.current_count += 1
+            return RemoveOutcome.TIMEOUT
+        self._park(thread, dequeue)
+        return None
+
+    def _park(self, thread: KernelThread, dequeue: Dequeue) -> None:
+        """Step 6 of Q-11: on top of the waiters (Q-07, Q-08); the call in progress is a reference (H-02)."""
+        if thread.dequeue is None:
+            thread.dequeue = dequeue
+            if self.owner is not None:
+                self.owner.reference()
+        thread.state = ThreadState.PARKED
+        self.waiters[thread] = dequeue
+
+    def _hand_over(self, packet: PacketT) -> KernelThread:
+        """Give `packet` to the top waiter: counted when it is made ready, before it runs (Q-22)."""
+        if self.waiter_order is WaiterOrder.LIFO:
+            thread, dequeue = self.waiters.popitem()
+        else:
+            thread = next(iter(self.waiters))
+            dequeue = self.waiters.pop(thread)
+        taken = [packet]
+        if self.sweep_on_wake:
+            taken.extend(self.packets.popleft() for _ in range(min(dequeue.maximum - 1, len(self.packets))))
+        self._end_park(thread, taken)
+        return thread
+
+    def _end_park(self, thread: KernelThread, result: list[PacketT] | RemoveOutcome) -> None:
+        """A waiter, already off the list, leaves with `result`: counted, whatever the limit says (Q-22, Q-24)."""
+        self.current_count += 1
+        self._end_call(thread, result)
+
+    def _end_call(self, thread: KernelThread, result: list[PacketT] | RemoveOutcome) -> None:
+        """A call that had parked ends with `result`; the thread is runnable and its count settled by the caller."""
+        thread.dequeue = None
+        thread.wait_result = result
+        thread.state = ThreadState.RUNNABLE
+        thread.kernel.readied.append(thread)
+        if self.owner is not None:
+            self.owner.dereference()
+
+    # -- other ways out of a wait ------------------------------------------------------------------------------
+
+    def expire(self, thread: KernelThread) -> bool:
+        """The timeout of a parked or suspended caller has passed (Q-24, Q-33); it is counted, limit or not.
+
+        False when the call had already ended: then the packet, not the timeout, is its result.
+        """
+        if thread in self.waiters:
+            del self.waiters[thread]
+            self._end_park(thread, RemoveOutcome.TIMEOUT)
+            return True
+        if thread.dequeue is not None:
+            thread.dequeue.timeout = Timeout.DUE
+        return False
+
+    def alert(self, thread: KernelThread) -> None:
+        """A user APC has been queued to a parked thread; an alertable call returns and is counted (Q-24, O-07)."""
+        if self.waiters[thread].alertability is Alertability.ALERTABLE:
+            del self.waiters[thread]
+            self._end_park(thread, RemoveOutcome.USER_APC)
+
+    def withdraw(self, thread: KernelThread) -> None:
+        """Take a waiter off the list; its call goes on and `reenter` will end or park it (Q-08, Q-17)."""
+        del self.waiters[thread]
+
+    def reenter(self, thread: KernelThread) -> None:
+        """A withdrawn waiter looks again, as a fresh arrival would, and parks on top if it must (Q-08, Q-17)."""
+        assert thread.dequeue is not None
+        result = self._look(thread, thread.dequeue)
+        if result is not None:
+            self._end_call(thread, result)
+
+    def interrupt(self, thread: KernelThread, action: Callable[[], None]) -> None:
+        """Run a kernel APC in a parked thread: counted meanwhile, then back into the loop, on top (Q-08, Q-17, Q-18).
+
+        What the action queued here and this thread does not take is passed on at the end (P-02).
+        """
+        self.withdraw(thread)
+        thread.start_running()
+        action()
+        self.current_count -= 1
+        self.reenter(thread)
+        while self.release() is not None:
+            pass
+
+    # -- association -------------------------------------------------------------------------------------------
+
+    def leave(self, thread: KernelThread) -> None:
+        """End the association of a member: exit, or a dequeue elsewhere (Q-15, Q-28, A-02).
+
+        A runnable member frees its slot, which may release one waiter here before the caller does anything else.
+        """
+        del self.members[thread]
+        thread.queue = None
+        if thread.dequeue is not None:
+            self.waiters.pop(thread, None)
+            thread.dequeue = None
+            if self.owner is not None:
+                self.owner.dereference()
+        elif thread.state is ThreadState.RUNNABLE:
+            self.thread_stopped()
+
+    # -- packets out of turn -----------------------------------------------------------------------------------
+
+    def discard(self, packet: PacketT) -> bool:
+        """Take this very packet out of the middle of the queue (X-06); False when it is not queued.  O(depth)."""
+        for index, queued in enumerate(self.packets):
+            if queued is packet:
+                del self.packets[index]
+                return True
+        return False
+
+    def put_back(self, packets: Iterable[PacketT]) -> None:
+        """Undo a delivery whose caller was interrupted before it could return: oldest again, and offered at once.
+
+        No call of Windows does this; it keeps Q-35 where Python can raise out of a wait.
+        """
+        self.packets.extendleft(reversed(list(packets)))
+        while self.release() is not None:
+            pass
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def run_down(self) -> list[PacketT]:
+        """Abandon every waiter, top first, end every association, and empty the queue (O-21, O-23, Q-34, H-04).
+
+        Returns the packets that nobody will get.  O(waiters + members + depth).
+        """
+        for thread in reversed(list(self.waiters)):
+            self._end_park(thread, RemoveOutcome.ABANDONED)
+        self.waiters.clear()
+        for thread in list(self.members):
+            if thread.dequeue is not None:
+                self._abandon_suspended(thread)
+            thread.queue = None
+        self.members.clear()
+        self.current_count = 0
+        dropped = list(self.packets)
+        self.packets.clear()
+        return dropped
+
+    def _abandon_suspended(self, thread: KernelThread) -> None:
+        """A waiter that is suspended learns that the queue is gone when it is resumed."""
+        thread.dequeue = None
+        thread.wait_result = RemoveOutcome.ABANDONED
+        if self.owner is not None:
+            self.owner.dereference()

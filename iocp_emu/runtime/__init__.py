@@ -1,0 +1,1 @@
+"""Runtimes: they know threads and time, drive the kernel model, and add no semantics."""

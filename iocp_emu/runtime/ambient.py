@@ -1,0 +1,61 @@
+"""Which emulated machine a call means: the one in use here, else the one that the whole process shares.
+
+Theory.  Faces do not pass a system around; they ask for the current one.  `use` sets it for the code that it encloses
+(a context variable, so also for tasks and for threads started with `spawn`); outside, one real-thread system is made
+at first need and shared by the process.  After a fork the child makes its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Generator
+from contextvars import ContextVar
+
+from .threads import ThreadSystem
+
+_in_use: ContextVar[ThreadSystem | None] = ContextVar("iocp_emu_system", default=None)
+_shared: ThreadSystem | None = None
+_making = threading.Lock()
+
+
+def current_system() -> ThreadSystem:
+    """The system in use, or the process's own.  Never blocks for long; O(1)."""
+    system = _in_use.get() or _shared
+    return system if system is not None else _make_shared()
+
+
+def _make_shared() -> ThreadSystem:
+    global _shared
+    with _making:
+        if _shared is None:
+            _shared = ThreadSystem()
+        return _shared
+
+
+@contextlib.contextmanager
+def use(system: ThreadSystem) -> Generator[ThreadSystem]:
+    """Let `system` be the current one inside the `with` block.
+
+    >>> from iocp_emu.runtime.threads import ThreadSystem
+    >>> with use(ThreadSystem(profile="xp")) as system:
+    ...     current_system() is system
+    True
+    """
+    token = _in_use.set(system)
+    try:
+        yield system
+    finally:
+        _in_use.reset(token)
+
+
+def _forget_shared() -> None:
+    global _shared, _making
+    _shared = None
+    _making = threading.Lock()
+    _in_use.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_shared)

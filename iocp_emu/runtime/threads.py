@@ -1,0 +1,428 @@
+"""Real threads on the kernel model: any Python thread may call, and a release reaches exactly the chosen thread.
+
+Theory.  One lock guards the kernel.  Every OS thread that calls gets a `KernelThread` with a *parker*, a raw lock of
+its own that is held while nobody has readied it.  A verb runs under the kernel lock; afterwards, with the lock given
+back, the parkers of all readied threads are released.  So the thread that wakes is the one the kernel chose, with its
+result already in its record: nothing is searched, nothing is woken in vain.
+
+Timeouts are decided under the kernel lock too: a thread whose clock has run out asks the kernel to `expire` its wait,
+and if the kernel has already given it a packet, it waits for that release, which is on its way (Q-33).  The same door
+serves an exception that is thrown into a waiting thread (Ctrl-C): what it had been given goes back to the queue.  A
+signal handler that raises, or posts, while its thread is *inside* a verb cannot be helped from Python code; waiting is
+not inside a verb.
+
+Fast path.  While nobody is parked, a post is one `append`; and a counted thread of the port, not above the limit, that
+finds a packet takes it with one `popleft`: giving up the slot and taking it again is net zero (Q-11, Q-14).  Both are
+decided on the model's own fields.  What makes them safe under the GIL: a poster publishes the packet and then looks
+for waiters again; a thread that parks publishes itself and then looks for packets again, and only then sleeps.  On
+builds without a GIL, and under a recording queue, every call takes the lock.
+
+Own rules.  A thread's end leaves its port by itself: its record dies with the thread's locals, in that thread.
+Finalizers never wait for the lock, since they may run inside it; they are left to whoever gives the lock back.  After
+a fork the child's copy of a system refuses every call, and the process default is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import weakref
+from _thread import LockType, allocate_lock
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import repeat, starmap
+from time import monotonic
+from typing import Any, TypeVar, cast
+
+from typing_extensions import ParamSpec
+
+from .. import status
+from ..kernel.completion import IoCompletion, Packet, finish_delivery
+from ..kernel.jobs import Process
+from ..kernel.machine import Kernel
+from ..kernel.queue import KernelQueue, RemoveOutcome
+from ..kernel.thread import KernelThread, ThreadState
+from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
+from ..profiles import Profile, get_profile
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class OsThread(KernelThread):
+    """The kernel thread of one OS thread.  Releasing `parker` lets it go on."""
+
+    __slots__ = ("parker",)
+
+    def __init__(self, kernel: Kernel, process: Process, name: str) -> None:
+        super().__init__(kernel, process, name)
+        self.parker: LockType = allocate_lock()
+        self.parker.acquire()
+
+
+class _ThreadEnd:
+    """Lives in a thread's locals; its finalizer runs in the ending thread, before `join` returns (A-02, Q-28)."""
+
+    __slots__ = ("system", "thread")
+
+    def __init__(self, system: ThreadSystem, thread: OsThread) -> None:
+        self.system = weakref.ref(system)
+        self.thread = thread
+
+    def __del__(self) -> None:
+        system = self.system()
+        if system is not None and not sys.is_finalizing():
+            with contextlib.suppress(ForkedSystemError):
+                system.end_thread(self.thread)
+
+
+class ForkedSystemError(RuntimeError):
+    """A port, file or event made before `fork()` was used in the child."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "made before fork(), unusable in the child: its threads are gone; make new ports and files after forking"
+        )
+
+
+class _ForkedLock:
+    """Stands in for the kernel lock in a forked child, so that every verb fails clearly and nothing hangs."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        raise ForkedSystemError
+
+    def __enter__(self) -> None:
+        raise ForkedSystemError
+
+    def __exit__(self, *_: object) -> None:
+        raise ForkedSystemError
+
+
+class ThreadSystem:
+    """One emulated machine whose threads are the OS threads of this process.
+
+    `profile` is a name or a `Profile`; `processors` is what concurrency value 0 means, by default the number of
+    logical processors that this process may use (Q-03).  `queue_type` serves observers.  Thread-safe; finalizers and
+    threads of any origin may call.
+    """
+
+    def __init__(
+        self,
+        profile: str | Profile | None = None,
+        processors: int | None = None,
+        queue_type: type[KernelQueue[Any]] = KernelQueue,
+    ) -> None:
+        self.kernel = Kernel(get_profile(profile), processors or available_processors(), queue_type)
+        self.process = self.kernel.create_process(os.getpid())
+        self._lock: Any = allocate_lock()
+        self._local = threading.local()
+        self._deferred: deque[Callable[[], object]] = deque()
+        counts_sleep = self.kernel.profile.timeout_counts_sleep
+        self._clock = time_with_sleep if counts_sleep else monotonic
+        self._longest_nap_seconds = 1.0 if counts_sleep else threading.TIMEOUT_MAX
+        self.has_fast_path = queue_type is KernelQueue and gil_is_enabled()
+        _systems.add(self)
+
+    # -- verbs under the lock ----------------------------------------------------------------------------------
+
+    def perform(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run one kernel verb under the lock, then let every thread that it readied go on."""
+        kernel = self.kernel
+        readied: list[KernelThread] = []
+        try:
+            with self._lock:
+                try:
+                    return verb(*args, **kwargs)
+                finally:
+                    if kernel.readied:
+                        readied = kernel.readied
+                        kernel.readied = []
+        finally:
+            for thread in readied:
+                _unpark(thread)
+            if self._deferred:
+                self._run_deferred()
+
+    def defer(self, action: Callable[[], object]) -> None:
+        """Run `action` under the lock, soon: at once if the lock is free, else when it is given back.
+
+        Never blocks: this is how finalizers call verbs.
+        """
+        self._deferred.append(action)
+        self._run_deferred()
+
+    def _run_deferred(self) -> None:
+        kernel = self.kernel
+        while self._deferred:
+            try:
+                if not self._lock.acquire(False):
+                    return
+            except ForkedSystemError:
+                self._deferred.clear()
+                return
+            try:
+                with contextlib.suppress(IndexError):
+                    self._deferred.popleft()()
+                readied, kernel.readied = kernel.readied, []
+            finally:
+                self._lock.release()
+            for thread in readied:
+                _unpark(thread)
+
+    # -- threads -----------------------------------------------------------------------------------------------
+
+    def current(self) -> OsThread:
+        """The calling thread's kernel thread, made at its first call."""
+        try:
+            thread: OsThread = self._local.thread
+        except AttributeError:
+            thread = self._adopt()
+        return thread
+
+    def _adopt(self) -> OsThread:
+        thread = self.create_thread(threading.current_thread().name)
+        self.adopt(thread)
+        return thread
+
+    def create_thread(self, name: str) -> OsThread:
+        """The kernel thread of an OS thread that is about to start and will `adopt` it."""
+        return self.perform(OsThread, self.kernel, self.process, name)
+
+    def adopt(self, thread: OsThread) -> None:
+        """The calling OS thread is `thread` from now on, until it ends."""
+        self._local.end = _ThreadEnd(self, thread)
+        self._local.thread = thread
+
+    def end_thread(self, thread: OsThread, exit_code: int = 0) -> None:
+        """The thread has ended, or is about to and will not call again (Q-28, I-31).  Ending twice is no error."""
+        self.perform(_exit_once, thread, exit_code)
+
+    def end_current_thread(self, exit_code: int = 0) -> None:
+        """End the calling thread's life in the kernel; a later call of its starts a new one."""
+        thread = self.current()
+        del self._local.thread
+        del self._local.end
+        self.end_thread(thread, exit_code)
+
+    def block(self, thread: KernelThread) -> None:
+        """The thread blocks on something outside the kernel: its slot is free (Q-23)."""
+        self.perform(self.kernel.block, thread)
+
+    def unblock(self, thread: KernelThread) -> None:
+        """That is over (Q-26)."""
+        self.perform(self.kernel.unblock, thread)
+
+    # -- ports -------------------------------------------------------------------------------------------------
+
+    def post(self, port: IoCompletion, packet: Packet) -> None:
+        """Queue a packet, or hand it to a waiter (Q-10, N-01 to N-08).  Never blocks.  O(1)."""
+        queue = port.queue
+        if self.has_fast_path and not (queue.waiters or port.waits or port.running_down):
+            queue.packets.append(packet)
+            if queue.waiters or port.waits or port.running_down:
+                self.perform(port.settle)
+        else:
+            self.perform(port.set, packet)
+
+    def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
+        """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
+        if self.has_fast_path:
+            queue = port.queue
+            thread = self.current()
+            if (
+                thread.queue is queue
+                and thread.state is ThreadState.RUNNABLE
+                and queue.packets
+                and queue.current_count <= queue.maximum_count
+            ):
+                try:
+                    packet = queue.packets.popleft()
+                except IndexError:
+                    pass
+                else:
+                    if packet.source is not None:
+                        self.perform(finish_delivery, [packet])
+                    return packet
+        result = self.remove_many(port, 1, timeout)
+        return result[0] if isinstance(result, list) else result
+
+    def remove_many(
+        self,
+        port: IoCompletion,
+        maximum: int,
+        timeout: float | None,
+        alertability: Alertability = Alertability.PLAIN,
+    ) -> list[Packet] | RemoveOutcome:
+        """Dequeue up to `maximum` packets, waiting up to `timeout` seconds for the first (Q-19, O-08).
+
+        An alertable call runs the thread's pending user APCs before it returns USER_APC (G-12).
+        """
+        thread = self.current()
+        queue = port.queue
+        if (
+            self.has_fast_path
+            and thread.queue is queue
+            and thread.state is ThreadState.RUNNABLE
+            and queue.packets
+            and queue.current_count <= queue.maximum_count
+        ):
+            taken: list[Packet] = []
+            with contextlib.suppress(IndexError):
+                taken.extend(starmap(queue.packets.popleft, repeat((), maximum)))
+            if taken:
+                if any(packet.source is not None for packet in taken):
+                    self.perform(finish_delivery, taken)
+                return taken
+        due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
+        try:
+            result = self.perform(_remove, port, thread, maximum, due, alertability)
+            if result is None:
+                result = self._await(thread, timeout)
+        except BaseException:
+            self._give_up(thread, port)
+            raise
+        if result is RemoveOutcome.USER_APC:
+            self.run_user_apcs(thread)
+        return cast("list[Packet] | RemoveOutcome", result)
+
+    # -- waits -------------------------------------------------------------------------------------------------
+
+    def wait(
+        self,
+        objects: Sequence[Waitable],
+        mode: WaitMode = WaitMode.ANY,
+        timeout: float | None = None,
+        alertability: Alertability = Alertability.PLAIN,
+    ) -> int:
+        """Wait for kernel objects, or sleep when there are none; the NTSTATUS (Q-23, Q-29).  Blocks.
+
+        Inside `blocking()` the thread is blocked before and after.
+        """
+        thread = self.current()
+        due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
+        was_blocked = thread.state is ThreadState.BLOCKED
+        try:
+            result = self.perform(_wait, thread, objects, mode, due, alertability)
+            if result is None:
+                result = self._await(thread, timeout)
+        except BaseException:
+            self._give_up(thread, None)
+            raise
+        finally:
+            if was_blocked and thread.state is ThreadState.RUNNABLE:
+                self.block(thread)
+        if result == status.STATUS_USER_APC:
+            self.run_user_apcs(thread)
+        return cast(int, result)
+
+    def run_user_apcs(self, thread: OsThread) -> None:
+        """Run the pending user APCs of the calling thread, oldest first; one that raises leaves the rest pending."""
+        while (apc := thread.next_user_apc()) is not None:
+            apc()
+
+    # -- parking -----------------------------------------------------------------------------------------------
+
+    def _await(self, thread: OsThread, timeout: float | None) -> Any:
+        """Sleep until the kernel has readied the thread, then collect its result.
+
+        A token that an earlier, interrupted wait has left in the parker only costs one more turn of the loop.
+        """
+        if timeout is None:
+            while thread.state is not ThreadState.RUNNABLE:
+                thread.parker.acquire()
+        else:
+            deadline = self._clock() + timeout
+            while thread.state is not ThreadState.RUNNABLE:
+                left = deadline - self._clock()
+                if left > 0:
+                    thread.parker.acquire(timeout=min(left, self._longest_nap_seconds))
+                elif not self.perform(self.kernel.expire, thread):
+                    # It had just been readied, or it is suspended: the token is on its way.
+                    thread.parker.acquire()
+        return self.perform(self.kernel.collect, thread)
+
+    def _give_up(self, thread: OsThread, port: IoCompletion | None) -> None:
+        """An exception came out of a wait: leave it consistently, and lose no packet (Q-35)."""
+        self.perform(self.kernel.expire, thread)
+        result, thread.wait_result = thread.wait_result, None
+        if port is not None and isinstance(result, list):
+            self.perform(self.kernel.put_back, port, result)
+
+    def after_fork_in_child(self) -> None:
+        """Make this copy of the system refuse everything: its other threads do not exist here."""
+        self._lock = _ForkedLock()
+        self._local = threading.local()
+        self.has_fast_path = False
+
+
+def _exit_once(thread: OsThread, exit_code: int) -> None:
+    if thread.state is not ThreadState.EXITED:
+        thread.exit(exit_code)
+
+
+def _remove(
+    port: IoCompletion, thread: OsThread, maximum: int, due: Timeout, alertability: Alertability
+) -> list[Packet] | RemoveOutcome | None:
+    result = port.remove(thread, maximum, due, alertability)
+    if result is None and port.queue.packets:
+        # A poster on the fast path may have looked for waiters just before this thread became one.
+        port.queue.release()
+    return result
+
+
+def _wait(
+    thread: OsThread, objects: Sequence[Waitable], mode: WaitMode, due: Timeout, alertability: Alertability
+) -> int | None:
+    kernel = thread.kernel
+    if thread.state is ThreadState.BLOCKED:
+        kernel.unblock(thread)
+    result = kernel.wait(thread, objects, mode, due, alertability)
+    if result is None:
+        for obj in objects:
+            # As in _remove: the post may have come between the look and the attachment.
+            if isinstance(obj, IoCompletion) and obj.depth:
+                obj.wake_waits()
+    return result
+
+
+def _unpark(thread: KernelThread) -> None:
+    """Let a readied thread go on; a second token is the same as one."""
+    assert isinstance(thread, OsThread)
+    try:
+        thread.parker.release()
+    except RuntimeError:
+        pass
+
+
+def time_with_sleep() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, where the host has one (G-07)."""
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return monotonic() if clock is None else time.clock_gettime(clock)
+
+
+def available_processors() -> int:
+    """The logical processors that this process may use (Q-03)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gil_is_enabled() -> bool:
+    """Whether byte code runs under a global lock; what the fast path relies on."""
+    probe: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
+    return probe is None or probe()
+
+
+_systems: weakref.WeakSet[ThreadSystem] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for system in list(_systems):
+        system.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
