@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import ntdll as ntdll
+    from . import win32 as win32
     from .kernel.completion import Packet as Packet
     from .kernel.waits import ResetMode as ResetMode
     from .kernel.waits import WaitMode as WaitMode

@@ -10,9 +10,8 @@ an exception is an OSError that carries an error code. This module is the one pl
 - An exception's class is the built-in that Python chooses for the host's errno of its code, so handlers
   written for any system work: `except FileNotFoundError`, `error.errno == errno.ECONNRESET`.
 
-Sources: values from the public-domain headers of mingw-w64 (ntstatus.h, winerror.h); mappings from Wine's
-tests of RtlNtStatusToDosError, which run on Windows too, and from Wine's tables; vectors get-18 and sock-41;
-table 6.6.
+Sources: the public-domain headers of mingw-w64 for values; for mappings Wine's tests of RtlNtStatusToDosError,
+which run on Windows too, and Wine's tables; vectors get-18 and sock-41; table 6.6.
 
 Rules of this file: it imports nothing of the package and next to nothing else. Each fact stands in one table;
 what follows from it is derived. Of two names for one value the first is the one that is shown.
@@ -108,6 +107,7 @@ STATUS_INVALID_ADDRESS: Final = 0xC0000141
 STATUS_PIPE_BROKEN: Final = 0xC000014B
 STATUS_IO_DEVICE_ERROR: Final = 0xC0000185
 STATUS_MUTANT_LIMIT_EXCEEDED: Final = 0xC0000191
+STATUS_INVALID_LOCK_RANGE: Final = 0xC00001A1
 STATUS_INVALID_BUFFER_SIZE: Final = 0xC0000206
 STATUS_INVALID_ADDRESS_COMPONENT: Final = 0xC0000207
 STATUS_ADDRESS_ALREADY_EXISTS: Final = 0xC000020A
@@ -179,6 +179,7 @@ ERROR_NO_MORE_ITEMS: Final = 259
 ERROR_DIRECTORY: Final = 267
 ERROR_NOT_OWNER: Final = 288
 ERROR_TOO_MANY_POSTS: Final = 298
+ERROR_INVALID_LOCK_RANGE: Final = 307
 ERROR_MR_MID_NOT_FOUND: Final = 317
 ERROR_NO_SUCH_DEVICE: Final = 433
 ERROR_PIPE_CONNECTED: Final = 535
@@ -433,8 +434,7 @@ def errno_to_error(errno: int) -> int:
 
 def _host_errno(code: int) -> int:
     """The errno by which programs of this host know a Win32 or Winsock code; EINVAL where there is none."""
-    errno: int = getattr(_errno, _ERRNO_OF_ERROR.get(code, "EINVAL"), _errno.EINVAL)
-    return errno
+    return int(getattr(_errno, _ERRNO_OF_ERROR.get(code, "EINVAL"), _errno.EINVAL))
 
 
 # The texts that programs compare or users know, as Windows has them without the full stop (it has none for

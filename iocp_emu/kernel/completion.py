@@ -12,7 +12,8 @@ Rules of this file: O-01, O-04, O-05, O-07 to O-13, O-20 to O-28, G-14, G-20 to 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import status
 from ..status import Win32Error, is_success, status_to_error, win32_error
@@ -68,6 +69,10 @@ class Packet(NamedTuple):
         return win32_error(status_to_error(self.status))
 
 
+make_packet: Callable[[type[Packet], tuple[Any, Any, int, int, PacketSource | None]], Packet] = cast(Any, tuple).__new__
+"""`make_packet(Packet, (key, overlapped, status, information, source))`: a packet, without the detour of a call."""
+
+
 class IoCompletion(Waitable):
     """An I/O completion port (O-01).
 
@@ -112,6 +117,16 @@ class IoCompletion(Waitable):
         if self.waits:
             self._wake_direct_waiters(previous)
         return previous
+
+    def put_back(self, packets: list[Packet]) -> None:
+        """Undo a delivery whose caller was interrupted before it could return (Q-35); dropped if it is too late (O-22)."""
+        if self.running_down:
+            for packet in packets:
+                self._drop(packet)
+            return
+        previous = self.depth
+        self.queue.put_back(packets)
+        self._wake_direct_waiters(previous)
 
     def settle(self) -> None:
         """Offer packets that a runtime has appended without a verb: to a waiter, to direct waiters, or to nobody.
@@ -212,3 +227,10 @@ def finish_delivery(packets: list[Packet]) -> None:
     for packet in packets:
         if packet.source is not None:
             packet.source.on_delivered()
+
+
+def lose_delivery(packets: list[Packet]) -> None:
+    """Tell the sources of packets whose thread ended before it could return with them."""
+    for packet in packets:
+        if packet.source is not None:
+            packet.source.on_dropped()

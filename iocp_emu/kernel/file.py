@@ -336,7 +336,7 @@ class IoRequest(PacketSource):
         if not self.has_pended and status.is_error(code):
             self.state = RequestState.FINISHED
         else:
-            self._report()
+            self._report_in_context()
         if self.event is not None:
             self.event.dereference()
         file.dereference()
@@ -351,12 +351,23 @@ class IoRequest(PacketSource):
         """I-31: a thread-agnostic request outlives its thread; any other is cancelled, and its APC never runs."""
         self.thread.requests.pop(self, None)
         if not self.is_agnostic:
-            self.apc = None
             self.cancel()
 
     # -- how it is reported ------------------------------------------------------------------------------------
 
-    def _report(self) -> None:
+    def _report_in_context(self) -> None:
+        """Where completion is a kernel APC of the issuer, a parked issuer is interrupted and looks first (I-34)."""
+        affinity = self.file.profile.issuer_affinity
+        bound = affinity is IssuerAffinity.ALL or (
+            affinity is IssuerAffinity.WITH_EVENT and not self.is_agnostic
+        )
+        issuer = self.thread
+        if bound and issuer.state is ThreadState.PARKED:
+            issuer.run_kernel_apc(lambda: self._report(issuer))
+        else:
+            self._report(None)
+
+    def _report(self, interrupted: KernelThread | None) -> None:
         association = self.file.association
         wants_packet = (
             association is not None
@@ -373,21 +384,8 @@ class IoRequest(PacketSource):
             self.thread.queue_user_apc(lambda: apc(code, information, block))
         if wants_packet:
             assert association is not None
-            self._queue_packet(association)
-
-    def _queue_packet(self, association: Association) -> None:
-        """Queue the packet; where completion is an APC of the issuer, that thread looks first (I-34, Q-18)."""
-        port = association.port
-        packet = Packet(association.key, self.context, self.status, self.information, self)
-        affinity = port.profile.issuer_affinity
-        bound = affinity is IssuerAffinity.ALL or (
-            affinity is IssuerAffinity.WITH_EVENT and self.event is not None
-        )
-        issuer = self.thread
-        if bound and issuer.state is ThreadState.PARKED:
-            issuer.run_kernel_apc(lambda: void(port.set(packet, interrupted=issuer)))
-        else:
-            port.set(packet)
+            packet = Packet(association.key, self.context, self.status, self.information, self)
+            association.port.set(packet, interrupted)
 
     def _publish(self) -> None:
         """Write the status block, then signal the event or, without one, the file object (I-08, I-17, I-26, I-28)."""
@@ -404,6 +402,3 @@ class IoRequest(PacketSource):
         if self.state is RequestState.COMPLETED:
             self._publish()
 
-
-def void(_: object) -> None:
-    """Make an expression a statement: for lambdas that must return None."""

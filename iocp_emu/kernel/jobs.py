@@ -136,28 +136,32 @@ class Job(KernelObject, PacketSource):
             self.notify(JobMessage.NEW_PROCESS, process)
 
     def assign(self, process: Process) -> None:
-        """Add a process; a process that is in a job already makes this one nested in that (8 and later).
+        """Add a process; one that is in a job already makes this one nested in that (8 and later).
 
-        STATUS_ACCESS_DENIED when it has ended, is in this job, or this job is nested elsewhere.
+        STATUS_ACCESS_DENIED when it has ended, is in this job, or is in a job outside the chain that this one is
+        nested in.
         """
-        outer = process.jobs[0] if process.jobs else None
         if process.exit_code is not None or self in process.jobs:
             raise NtError(status.STATUS_ACCESS_DENIED)
-        if outer is not None and self.parent is not outer and (self.parent is not None or self.processes):
-            raise NtError(status.STATUS_ACCESS_DENIED)
-        if outer is not None and self.parent is None:
-            outer.reference()
-            self.parent = outer
-        added: list[Job] = []
-        job: Job | None = self
-        while job is not None and job not in process.jobs:
-            added.append(job)
-            job = job.parent
+        chain = self._chain()
+        if process.jobs and process.jobs[0] not in chain:
+            if self.parent is not None or self.processes:
+                raise NtError(status.STATUS_ACCESS_DENIED)
+            self.parent = process.jobs[0]
+            self.parent.reference()
+        added = [job for job in chain if job not in process.jobs]
         process.jobs = added + process.jobs
         for each in added:
             each.processes[process] = None
             each.reference()
             each.notify(JobMessage.NEW_PROCESS, process)
+
+    def _chain(self) -> list[Job]:
+        """This job and those that it is nested in, innermost first."""
+        chain: list[Job] = [self]
+        while chain[-1].parent is not None:
+            chain.append(chain[-1].parent)
+        return chain
 
     def remove(self, process: Process, exit_code: int) -> None:
         """A process of the job has ended."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import status
 from ..profiles import WIN10, Profile
-from .completion import IoCompletion, Packet, finish_delivery
+from .completion import IoCompletion, Packet, finish_delivery, lose_delivery
 from .file import Device, FileObject, IoMode, IoRequest
 from .jobs import Job, Process
 from .objects import FIRST_HANDLE, HANDLE_STEP, KernelObject, NtError
@@ -110,6 +110,11 @@ class Kernel:
         """End a thread, as its return or TerminateThread does (Q-28, I-31)."""
         thread.exit(exit_code)
 
+    def lose(self, result: WaitResult) -> None:
+        """A thread ends with this result in its hands: packets in it are lost, as they are on Windows."""
+        if isinstance(result, list):
+            lose_delivery(result)
+
     def exit_process(self, process: Process, exit_code: int = 0) -> None:
         """End a process with all its threads and handles (X-04)."""
         process.exit(exit_code)
@@ -172,7 +177,7 @@ class Kernel:
 
     def put_back(self, port: IoCompletion, packets: list[Packet]) -> None:
         """A delivery could not be returned to its caller: queue the packets again, oldest first (Q-35)."""
-        port.queue.put_back(packets)
+        port.put_back(packets)
 
     # -- waits -------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from itertools import repeat, starmap
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from .. import status
 from ..profiles import WaiterOrder
@@ -63,6 +64,20 @@ class Dequeue:
         self.maximum = maximum
         self.timeout = timeout
         self.alertability = alertability
+
+
+class _Identical:
+    """Equal to one very object: lets a deque search by identity, without comparing opaque values (N-01)."""
+
+    __slots__ = ("_it",)
+
+    def __init__(self, it: object) -> None:
+        self._it = it
+
+    def __eq__(self, other: object) -> bool:
+        return other is self._it
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class KernelQueue(Generic[PacketT]):
@@ -147,8 +162,9 @@ class KernelQueue(Generic[PacketT]):
         At most one waiter per call, which is returned; one suffices, since packets and waiters only ever wait side by
         side at the limit (P-02, P-10).
         """
-        if self.packets and self.waiters and self.current_count < self.maximum_count:
-            return self._hand_over(self.packets.popleft())
+        if self.waiters and self.current_count < self.maximum_count:
+            for packet in self._take(1):
+                return self._hand_over(packet)
         return None
 
     # -- members that start and stop running -------------------------------------------------------------------
@@ -169,12 +185,11 @@ class KernelQueue(Generic[PacketT]):
 
         A packet comes before a user APC, an APC before the timeout (Q-31).
         """
-        packets = self.packets
-        if packets and self.current_count < self.maximum_count:
-            self.current_count += 1
-            if dequeue.maximum == 1:
-                return [packets.popleft()]
-            return [packets.popleft() for _ in range(min(dequeue.maximum, len(packets)))]
+        if self.packets and self.current_count < self.maximum_count:
+            taken = self._take(dequeue.maximum)
+            if taken:
+                self.current_count += 1
+                return taken
         if dequeue.alertability is Alertability.ALERTABLE and thread.user_apcs:
             self.current_count += 1
             return RemoveOutcome.USER_APC
@@ -183,6 +198,15 @@ class KernelQueue(Generic[PacketT]):
             return RemoveOutcome.TIMEOUT
         self._park(thread, dequeue)
         return None
+
+    def _take(self, maximum: int) -> list[PacketT]:
+        """The oldest packets, `maximum` at most.  A runtime may take packets at the same moment: none may be left."""
+        taken: list[PacketT] = []
+        try:
+            taken.extend(starmap(self.packets.popleft, repeat((), maximum)))
+        except IndexError:
+            pass
+        return taken
 
     def _park(self, thread: KernelThread, dequeue: Dequeue) -> None:
         """Step 6 of Q-11: on top of the waiters (Q-07, Q-08); the call in progress is a reference (H-02)."""
@@ -202,7 +226,7 @@ class KernelQueue(Generic[PacketT]):
             dequeue = self.waiters.pop(thread)
         taken = [packet]
         if self.sweep_on_wake:
-            taken.extend(self.packets.popleft() for _ in range(min(dequeue.maximum - 1, len(self.packets))))
+            taken.extend(self._take(dequeue.maximum - 1))
         self._end_park(thread, taken)
         return thread
 
@@ -284,13 +308,20 @@ class KernelQueue(Generic[PacketT]):
 
     # -- packets out of turn -----------------------------------------------------------------------------------
 
+    def holds(self, packet: PacketT) -> bool:
+        """Whether this very packet is queued.  O(depth)."""
+        return any(queued is packet for queued in tuple(self.packets))
+
     def discard(self, packet: PacketT) -> bool:
         """Take this very packet out of the middle of the queue (X-06); False when it is not queued.  O(depth)."""
-        for index, queued in enumerate(self.packets):
-            if queued is packet:
-                del self.packets[index]
-                return True
-        return False
+        while True:
+            try:
+                self.packets.remove(cast(PacketT, _Identical(packet)))
+            except ValueError:
+                return False
+            except IndexError:  # pragma: no cover - a runtime took a packet at the same moment
+                continue
+            return True
 
     def put_back(self, packets: Iterable[PacketT]) -> None:
         """Undo a delivery whose caller was interrupted before it could return: oldest again, and offered at once.
@@ -317,8 +348,9 @@ class KernelQueue(Generic[PacketT]):
             thread.queue = None
         self.members.clear()
         self.current_count = 0
-        dropped = list(self.packets)
-        self.packets.clear()
+        dropped: list[PacketT] = []
+        while self.packets:
+            dropped.append(self.packets.popleft())
         return dropped
 
     def _abandon_suspended(self, thread: KernelThread) -> None:

@@ -182,16 +182,13 @@ class KernelThread(Waitable):
     def run_kernel_apc(self, action: Callable[[], None]) -> None:
         """Run `action` as a kernel APC in this thread's context.
 
-        A parked thread leaves its wait, counted, and re-enters it on top (Q-08, Q-17); a blocked one is runnable
-        meanwhile and blocks again.  Suspended and exited threads take no APC: the action runs without them.
+        A parked thread leaves its wait, counted, and re-enters it on top (Q-08, Q-17).  A thread blocked elsewhere is
+        counted meanwhile and gives the slot up again at the end, which comes to the same as not touching it: what the
+        action queues goes to the same waiter.
         """
         if self.state is ThreadState.PARKED:
             assert self.queue is not None
             self.queue.interrupt(self, action)
-        elif self.state is ThreadState.BLOCKED:
-            self.start_running()
-            action()
-            self.stop_running(ThreadState.BLOCKED)
         else:
             action()
 
@@ -246,6 +243,8 @@ class KernelThread(Waitable):
         self.state = ThreadState.EXITED
         self.exit_code = exit_code
         self.user_apcs.clear()
+        result, self.wait_result = self.wait_result, None
+        self.kernel.lose(result)
         for mutant in list(self.mutants):
             mutant.abandon(self)
         for request in list(self.requests):

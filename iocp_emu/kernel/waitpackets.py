@@ -100,14 +100,19 @@ class WaitCompletionPacket(KernelObject, PacketSource):
         return False
 
     def cancel(self, removal: Removal) -> int:
-        """Stop it: SUCCESS when armed, or taken out of the queue; PENDING when it stays queued; CANCELLED when idle."""
+        """Stop it: SUCCESS when armed, or taken out of the queue; PENDING when it stays queued; else CANCELLED (X-06).
+
+        CANCELLED is for a packet that is idle, or that has been handed to a thread.  O(depth) when queued.
+        """
         if self.state is WaitPacketState.IDLE:
             return status.STATUS_CANCELLED
         if self.state is WaitPacketState.QUEUED:
-            if removal is Removal.KEEP_QUEUED:
-                return status.STATUS_PENDING
             assert self.port is not None and self.packet is not None
-            self.port.queue.discard(self.packet)
+            queue = self.port.queue
+            if removal is Removal.KEEP_QUEUED:
+                return status.STATUS_PENDING if queue.holds(self.packet) else status.STATUS_CANCELLED
+            if not queue.discard(self.packet):
+                return status.STATUS_CANCELLED
         self._become_idle()
         return status.STATUS_SUCCESS
 
