@@ -22,6 +22,7 @@ from .kernel.file import FileObject, IoMode, StatusBlock
 from .kernel.objects import Access, KernelObject, NtError
 from .kernel.queue import RemoveOutcome
 from .kernel.thread import ThreadState
+from .kernel.waits import Waitable
 from .overlapped.device import Ask, IoDevice
 from .overlapped.files import Caching, Disposition, OpenOptions, Share, open_file
 from .profiles import Profile, get_profile
@@ -72,6 +73,11 @@ class HandleOwner:
         if self._handle is None:
             raise ValueError(f"this {type(self).__name__} is closed")
         return self._handle
+
+    @property
+    def waitable(self) -> Waitable:
+        """The kernel object behind the handle, for `wait`; `ValueError` once closed."""
+        raise NotImplementedError
 
     @property
     def closed(self) -> bool:
@@ -192,7 +198,7 @@ class CompletionPort(HandleOwner):
             raise TypeError(f"file must be a File, not {type(file).__name__}")
         if self._handle is None:
             raise PortClosed(status.ERROR_INVALID_HANDLE)
-        translated(self._system, file.file_object.associate, self._port, key)
+        translated(self._system, file.waitable.associate, self._port, key)
 
     @property
     def waitable(self) -> IoCompletion:
@@ -324,13 +330,13 @@ class File(HandleOwner):
         try:
             self._file = open_file(system, self.path, options).file
         except NtError as error:
-            raise win32_error(status_to_error(error.status), self.path) from None
+            raise _open_error(error, self.path) from None
         super().__init__(system, system.perform(system.process.handles.open, self._file, access))
         self._access = access
 
     @property
-    def file_object(self) -> FileObject:
-        """The kernel's file object; `ValueError` once this is closed."""
+    def waitable(self) -> FileObject:
+        """The kernel's file object, signalled when an operation has ended; `ValueError` once closed."""
         if self._handle is None:
             raise ValueError(f"this File is closed: {self.path}")
         return self._file
@@ -361,7 +367,7 @@ class File(HandleOwner):
 
     def _start(self, wanted: int, data: memoryview, offset: int, tag: Any) -> Overlapped:
         check_integer("offset", offset, 0, (1 << 63) - 1)
-        file = self.file_object
+        file = self.waitable
         if not self._access & wanted:
             raise win32_error(status.ERROR_ACCESS_DENIED, self.path)
         overlapped = Overlapped(self, offset, data, tag)
@@ -379,7 +385,7 @@ class File(HandleOwner):
 
         Each cancelled one still brings its packet: error 995, or a normal end that came first (I-41).  Never blocks.
         """
-        file = self.file_object
+        file = self.waitable
         return self._system.perform(file.cancel_requests, block=overlapped) > 0
 
     def __repr__(self) -> str:
@@ -389,6 +395,12 @@ class File(HandleOwner):
 def _open_port(system: ThreadSystem, concurrency: int, profile: Profile | None) -> tuple[IoCompletion, int]:
     port = system.kernel.create_port(concurrency, profile)
     return port, system.process.handles.open(port, Access.ALL)
+
+
+def _open_error(error: NtError, path: str) -> Win32Error:
+    """Opening reports a name that is taken as 80, not as 183."""
+    taken = error.status == status.STATUS_OBJECT_NAME_COLLISION
+    return win32_error(status.ERROR_FILE_EXISTS if taken else status_to_error(error.status), path)
 
 
 def _no_packet(outcome: RemoveOutcome) -> Exception:

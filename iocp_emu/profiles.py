@@ -98,6 +98,9 @@ class Profile:
     thread_agnostic_requests: bool = True
     """A request without event and routine on an associated file outlives its thread (I-30, I-31)."""
 
+    disk_requests_pend: bool = True
+    """Overlapped reads and writes of disk files report pending though they end in the call (fact ntfile-rw-pending)."""
+
     late_status_block: bool = True
     """The status block of a thread-agnostic request that pended is written at the dequeue (I-27)."""
 
@@ -112,6 +115,9 @@ class Profile:
 
     job_port_removable: bool = True
     """A job's port can be taken away with NULL (X-04)."""
+
+    jobs_nest: bool = True
+    """A process that is in a job can be assigned to another, which is nested in the first (X-04)."""
 
     abnormal_exit_reported: bool = True
     """A process that ends by an exception is reported to the job's port as such (X-04, vector job-03)."""
@@ -131,6 +137,7 @@ WIN7: Final = replace(
     direct_waiters_on_hand_off=True,
     association_replaceable=False,
     job_port_removable=False,
+    jobs_nest=False,
     wait_completion_packets=False,
     timeout_counts_sleep=True,
 )
@@ -144,6 +151,7 @@ XP: Final = replace(
     apc_first_for_strangers=False,
     notification_modes=False,
     thread_agnostic_requests=False,
+    disk_requests_pend=False,
     late_status_block=False,
     issuer_affinity=IssuerAffinity.ALL,
 )
@@ -161,9 +169,11 @@ CLASSIC: Final = replace(
     notification_modes=False,
     # "No" in the table: a thread's requests go with it, and the status block is written at completion.
     thread_agnostic_requests=False,
+    disk_requests_pend=False,
     late_status_block=False,
     issuer_affinity=IssuerAffinity.NONE,
     job_port_removable=False,
+    jobs_nest=False,
     wait_completion_packets=False,
     # The page is silent on sleep: as Windows does today [CHOICE].
     timeout_counts_sleep=False,

@@ -17,25 +17,21 @@ from typing import Any, Generic, TypeVar, cast
 from . import status
 from .kernel.objects import Access
 from .kernel.thread import ThreadState
-from .kernel.waits import MAXIMUM_WAIT_OBJECTS, ResetMode, Waitable, WaitMode
+from .kernel.waits import MAXIMUM_WAIT_OBJECTS, ResetMode, WaitMode
 from .kernel.waits import Event as KernelEvent
-from .port import CompletionPort, HandleOwner, check_timeout
+from .port import HandleOwner, check_timeout
 from .runtime.ambient import current_system
 from .runtime.threads import OsThread, ThreadSystem
 from .status import WaitTimeout
 
 T = TypeVar("T")
+OwnerT = TypeVar("OwnerT", bound=HandleOwner)
 
 
 class WaitableOwner(HandleOwner):
-    """An object of this face that threads can wait for."""
+    """An object that there is nothing else to do with than to wait for it."""
 
     __slots__ = ()
-
-    @property
-    def waitable(self) -> Waitable:
-        """The kernel object; `ValueError` once closed."""
-        raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait up to `timeout` seconds (None: for ever); False when they passed.  Blocks, visibly (Q-23)."""
@@ -150,19 +146,13 @@ def spawn(function: Callable[..., T], *args: Any, name: str | None = None) -> Sp
     return SpawnedThread(current_system(), title, function, args)
 
 
-WaitableOwnerT = TypeVar("WaitableOwnerT", bound=WaitableOwner)
-
-
 def wait(
-    objects: Sequence[WaitableOwnerT | CompletionPort],
-    timeout: float | None = None,
-    *,
-    mode: WaitMode = WaitMode.ANY,
-) -> WaitableOwnerT | CompletionPort | None:
+    objects: Sequence[OwnerT], timeout: float | None = None, *, mode: WaitMode = WaitMode.ANY
+) -> OwnerT | None:
     """Wait until one of `objects` (mode ALL: every one) is signalled; which one, or None when `timeout` passed.
 
-    `objects`: 1 to 64 events, spawned threads or ports; waiting for a port takes no packet and does not join it (O-10,
-    O-13).  `timeout` in seconds: None waits for ever, 0 polls.  With ALL the first of them is returned.  Blocks,
+    `objects`: 1 to 64 events, spawned threads, files or ports; waiting for a port takes no packet and does not join it
+    (O-10, O-13).  `timeout` in seconds: None waits for ever, 0 polls.  With ALL the first of them is returned.  Blocks,
     visibly (Q-23).  O(objects).  Raises `ValueError`, `TypeError`.
     """
     timeout = check_timeout(timeout)

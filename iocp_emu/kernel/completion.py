@@ -69,7 +69,8 @@ class Packet(NamedTuple):
         return win32_error(status_to_error(self.status))
 
 
-make_packet: Callable[[type[Packet], tuple[Any, Any, int, int, PacketSource | None]], Packet] = cast(Any, tuple).__new__
+make_packet: Callable[[type[Packet], tuple[Any, Any, int, int, PacketSource | None]], Packet]
+make_packet = cast(Any, tuple).__new__
 """`make_packet(Packet, (key, overlapped, status, information, source))`: a packet, without the detour of a call."""
 
 
@@ -119,7 +120,7 @@ class IoCompletion(Waitable):
         return previous
 
     def put_back(self, packets: list[Packet]) -> None:
-        """Undo a delivery whose caller was interrupted before it could return (Q-35); dropped if it is too late (O-22)."""
+        """Undo a delivery whose caller was interrupted before it could return (Q-35); too late, it is dropped (O-22)."""
         if self.running_down:
             for packet in packets:
                 self._drop(packet)

@@ -375,7 +375,15 @@ class IoRequest(PacketSource):
             and self.apc is None
             and (self.has_pended or not self.file.modes & NotificationMode.SKIP_COMPLETION_PORT_ON_SUCCESS)
         )
-        late = wants_packet and self.has_returned and self.is_agnostic and self.file.profile.late_status_block
+        late = (
+            wants_packet
+            and self.has_returned
+            and self.is_agnostic
+            and self.file.profile.late_status_block
+            # From a port that is run down nobody can dequeue: the result is written at once (H-06, vector close-12).
+            and association is not None
+            and not association.port.running_down
+        )
         self.state = RequestState.COMPLETED
         if not late:
             self._publish()
@@ -394,7 +402,7 @@ class IoRequest(PacketSource):
         self.block.status = self.status
         if self.event is not None:
             self.event.set()
-        elif not self.file.freed:
+        else:
             self.file.signal()
 
     def on_delivered(self) -> None:

@@ -136,7 +136,7 @@ class Job(KernelObject, PacketSource):
             self.notify(JobMessage.NEW_PROCESS, process)
 
     def assign(self, process: Process) -> None:
-        """Add a process; one that is in a job already makes this one nested in that (8 and later).
+        """Add a process; one that is in a job already makes this one nested in that (8 and later, by profile).
 
         STATUS_ACCESS_DENIED when it has ended, is in this job, or is in a job outside the chain that this one is
         nested in.
@@ -145,7 +145,7 @@ class Job(KernelObject, PacketSource):
             raise NtError(status.STATUS_ACCESS_DENIED)
         chain = self._chain()
         if process.jobs and process.jobs[0] not in chain:
-            if self.parent is not None or self.processes:
+            if self.parent is not None or self.processes or not self.kernel.profile.jobs_nest:
                 raise NtError(status.STATUS_ACCESS_DENIED)
             self.parent = process.jobs[0]
             self.parent.reference()

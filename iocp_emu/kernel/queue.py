@@ -284,6 +284,10 @@ class KernelQueue(Generic[PacketT]):
         self.withdraw(thread)
         thread.start_running()
         action()
+        if thread.dequeue is None:
+            # The action closed the port: the call has been abandoned, and the thread runs already.
+            thread.kernel.readied.append(thread)
+            return
         self.current_count -= 1
         self.reenter(thread)
         while self.release() is not None:
@@ -344,7 +348,7 @@ class KernelQueue(Generic[PacketT]):
         self.waiters.clear()
         for thread in list(self.members):
             if thread.dequeue is not None:
-                self._abandon_suspended(thread)
+                self._abandon_withdrawn(thread)
             thread.queue = None
         self.members.clear()
         self.current_count = 0
@@ -353,8 +357,8 @@ class KernelQueue(Generic[PacketT]):
             dropped.append(self.packets.popleft())
         return dropped
 
-    def _abandon_suspended(self, thread: KernelThread) -> None:
-        """A waiter that is suspended learns that the queue is gone when it is resumed."""
+    def _abandon_withdrawn(self, thread: KernelThread) -> None:
+        """A waiter that is suspended, or in a kernel APC, learns that the queue is gone when that is over."""
         thread.dequeue = None
         thread.wait_result = RemoveOutcome.ABANDONED
         if self.owner is not None:

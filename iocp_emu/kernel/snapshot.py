@@ -16,6 +16,7 @@ from .file import FileObject, IoRequest
 from .jobs import Job, Process
 from .machine import Kernel
 from .objects import KernelObject
+from .queue import Dequeue
 from .thread import KernelThread, WaitResult
 from .waitpackets import ReserveObject, WaitCompletionPacket
 from .waits import Event, Mutant, Semaphore, Timer
@@ -26,7 +27,9 @@ Snapshot = tuple[Any, ...]
 def snapshot(kernel: Kernel) -> Snapshot:
     """The state of every live object, in order of creation.  O(state)."""
     numbers = {obj: number for number, obj in enumerate(kernel.objects)}
-    return tuple((obj.type_name, obj.references, obj.handle_count, *_state(obj, numbers)) for obj in numbers)
+    names = tuple((name, numbers[obj]) for name, obj in kernel.names.items())
+    objects = ((obj.type_name, obj.references, obj.handle_count, *_state(obj, numbers)) for obj in numbers)
+    return (names, *objects)
 
 
 def _state(obj: KernelObject, numbers: dict[KernelObject, int]) -> tuple[Any, ...]:
@@ -45,15 +48,17 @@ def _state(obj: KernelObject, numbers: dict[KernelObject, int]) -> tuple[Any, ..
         return (
             obj.concurrency,
             queue.current_count,
-            tuple(number(thread) for thread in queue.waiters),
+            tuple((number(thread), _dequeue(dequeue)) for thread, dequeue in queue.waiters.items()),
             tuple(number(thread) for thread in queue.members),
             tuple(map(_packet, queue.packets)),
             obj.dropped,
+            obj.is_closed,
             obj.running_down,
         )
     if isinstance(obj, FileObject):
         bound = None if obj.association is None else (number(obj.association.port), obj.association.key)
-        return (bound, obj.modes, obj.signalled, tuple(map(_request, obj.requests)))
+        requests = tuple((number(request.event), *_request(request)) for request in obj.requests)
+        return (bound, obj.modes, obj.signalled, requests)
     if isinstance(obj, Timer):
         return (obj.signalled, obj.armed)
     if isinstance(obj, Event):
@@ -63,9 +68,11 @@ def _state(obj: KernelObject, numbers: dict[KernelObject, int]) -> tuple[Any, ..
     if isinstance(obj, Mutant):
         return (number(obj.owner), obj.depth, obj.abandoned)
     if isinstance(obj, Process):
-        return (obj.exit_code, tuple(number(thread) for thread in obj.threads), tuple(map(number, obj.jobs)))
+        handles = obj.handles
+        entries = tuple((number(handles.entry(each).object), handles.entry(each).access) for each in handles.handles())
+        return (obj.exit_code, entries, tuple(number(thread) for thread in obj.threads), tuple(map(number, obj.jobs)))
     if isinstance(obj, Job):
-        return (number(obj.port), obj.key, tuple(number(process) for process in obj.processes))
+        return (number(obj.port), obj.key, number(obj.parent), tuple(number(process) for process in obj.processes))
     if isinstance(obj, WaitCompletionPacket):
         return (obj.state.name, number(obj.port), number(obj.target))
     if isinstance(obj, ReserveObject):
@@ -77,6 +84,10 @@ def _result(result: WaitResult) -> Any:
     return tuple(map(_packet, result)) if isinstance(result, list) else result
 
 
+def _dequeue(dequeue: Dequeue) -> tuple[Any, ...]:
+    return (dequeue.maximum, dequeue.timeout.name, dequeue.alertability.name)
+
+
 def _packet(packet: Packet) -> tuple[Any, ...]:
     return (packet.key, _identity(packet.overlapped), packet.status, packet.information)
 
@@ -84,6 +95,7 @@ def _packet(packet: Packet) -> tuple[Any, ...]:
 def _request(request: IoRequest) -> tuple[Any, ...]:
     return (
         _identity(request.context),
+        request.apc is None,
         request.state.name,
         request.has_pended,
         request.has_returned,

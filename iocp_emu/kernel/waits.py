@@ -102,6 +102,18 @@ class Wait(Waiter):
         """The thread becomes runnable with `result` (Q-26)."""
         self.thread.end_wait(result)
 
+    def attach(self) -> None:
+        """A wait keeps what it waits for alive, whoever closes the handles meanwhile (H-02)."""
+        for obj in self.objects:
+            obj.reference()
+        super().attach()
+
+    def detach(self) -> None:
+        """Leave every list, and let the objects go."""
+        super().detach()
+        for obj in self.objects:
+            obj.dereference()
+
 
 class Waitable(KernelObject):
     """A kernel object that threads can wait on."""

@@ -64,7 +64,8 @@ def test_q07_release_order_is_exactly_the_reverse_of_parking(system: ThreadSyste
         log.clear()
         for number in range(workers):
             turns[number].release()
-            eventually(lambda parked=number + 1: port.waiting == parked, f"{number + 1} waiters")
+            parked = number + 1
+            eventually(lambda: port.waiting == parked, f"{parked} waiters")  # noqa: B023 - called at once
         for key in range(workers):
             port.post(key=key)
         eventually(lambda: len(log) == workers, "all released")
@@ -306,7 +307,7 @@ def test_o28_a_packet_handed_over_before_the_close_is_not_lost(system: ThreadSys
     for key in range(200):
         port = CompletionPort()
         waiter = spawn(port.get)
-        eventually(lambda port=port: port.waiting == 1, "the waiter parks")
+        eventually(lambda: port.waiting == 1, "the waiter parks")  # noqa: B023 - called at once
         port.post(key=key)
         port.close()
         assert waiter.join(60).key == key
@@ -360,7 +361,12 @@ def test_ctrl_c_while_parked_leaves_the_port_consistent(system: ThreadSystem) ->
             system.perform(check, system.kernel)
         port.post(key=1)
         assert port.get(60).key == 1
-        spawn(lambda: (eventually(lambda: port.waiting == 1, "the main thread parks"), port.post(key=2)))
+
+        def post_to_the_parked() -> None:
+            eventually(lambda: port.waiting == 1, "the main thread parks")
+            port.post(key=2)
+
+        spawn(post_to_the_parked)
         assert port.get().key == 2, "a token left by an interrupted wait ends no later one"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

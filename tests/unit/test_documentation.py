@@ -29,7 +29,8 @@ def test_doctests(name: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_readme_programs_run(program: str) -> None:
     """Each program of the README runs in a fresh interpreter, without a warning on stderr."""
-    run = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-X", "dev", "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout
 
@@ -47,4 +48,4 @@ def test_every_public_name_is_there() -> None:
         assert getattr(iocp_emu, name) is not None
     assert set(iocp_emu.__all__) <= set(dir(iocp_emu))
     with pytest.raises(AttributeError, match="no_such_name"):
-        _ = iocp_emu.no_such_name  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+        _ = iocp_emu.no_such_name  # pyright: ignore[reportAttributeAccessIssue]
