@@ -169,12 +169,12 @@ class KernelQueue(Generic[PacketT]):
 
     # -- members that start and stop running -------------------------------------------------------------------
 
-    def thread_started(self) -> None:
-        """A member is runnable again: counted, without a look at the limit (Q-26)."""
+    def thread_started(self, thread: KernelThread) -> None:
+        """The member `thread` is runnable again: counted, without a look at the limit (Q-26)."""
         self.current_count += 1
 
-    def thread_stopped(self) -> None:
-        """A member is runnable no longer: its slot is free, and at most one waiter is released (Q-23, Q-25)."""
+    def thread_stopped(self, thread: KernelThread) -> None:
+        """The member `thread` is runnable no longer: its slot is free, and at most one waiter is released (Q-23, Q-25)."""
         self.current_count -= 1
         self.release()
 
@@ -308,7 +308,7 @@ class KernelQueue(Generic[PacketT]):
             if self.owner is not None:
                 self.owner.dereference()
         elif thread.state is ThreadState.RUNNABLE:
-            self.thread_stopped()
+            self.thread_stopped(thread)
 
     # -- packets out of turn -----------------------------------------------------------------------------------
 

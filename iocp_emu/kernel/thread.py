@@ -95,13 +95,13 @@ class KernelThread(Waitable):
         """Leave `RUNNABLE`: give up the slot, and let the port release one waiter (Q-23, Q-25)."""
         self.state = state
         if self.queue is not None:
-            self.queue.thread_stopped()
+            self.queue.thread_stopped(self)
 
     def start_running(self) -> None:
         """Become `RUNNABLE`: counted at once, whatever the concurrency value says (Q-26)."""
         self.state = ThreadState.RUNNABLE
         if self.queue is not None:
-            self.queue.thread_started()
+            self.queue.thread_started(self)
 
     def make_ready(self, result: WaitResult) -> None:
         """Runnable again through somebody else, with `result` to return; a suspended thread keeps waiting for that."""
