@@ -120,7 +120,7 @@ class IoCompletion(Waitable):
         return previous
 
     def put_back(self, packets: list[Packet]) -> None:
-        """Undo a delivery whose caller was interrupted before it could return (Q-35); too late, it is dropped (O-22)."""
+        """Undo a delivery whose caller was interrupted before it could return (Q-35); too late, it drops (O-22)."""
         if self.running_down:
             for packet in packets:
                 self._drop(packet)
@@ -167,6 +167,7 @@ class IoCompletion(Waitable):
         alertable calls are STATUS_NOT_IMPLEMENTED before Vista; a call that comes just after the last handle was closed
         is STATUS_INVALID_HANDLE (O-23).
         """
+        thread.check_running()
         if self.is_closed:
             raise NtError(status.STATUS_INVALID_HANDLE)
         if not self.profile.batch_removal and (maximum > 1 or alertability is Alertability.ALERTABLE):

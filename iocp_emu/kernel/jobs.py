@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import status
 from .completion import IoCompletion, Packet, PacketSource
-from .objects import HandleTable, KernelObject, NtError
+from .objects import HandleTable, NtError
 from .waits import Waitable
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class Process(Waitable):
         return self.exit_code is not None
 
 
-class Job(KernelObject, PacketSource):
-    """A job object with at most one port."""
+class Job(Waitable, PacketSource):
+    """A job object with at most one port.  A wait would end with the job's time limit, which nothing here sets."""
 
     type_name = "Job"
     __slots__ = ("key", "parent", "port", "processes")
@@ -155,6 +155,10 @@ class Job(KernelObject, PacketSource):
             each.processes[process] = None
             each.reference()
             each.notify(JobMessage.NEW_PROCESS, process)
+
+    def is_signalled_for(self, thread: KernelThread | None) -> bool:
+        """Never: there is no end-of-job time limit."""
+        return False
 
     def _chain(self) -> list[Job]:
         """This job and those that it is nested in, innermost first."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from .. import status
 from ..profiles import WaiterOrder
-from .objects import KernelObject, NtError
+from .objects import KernelObject
 from .thread import KernelThread, ThreadState
 from .waits import Alertability, Timeout
 
@@ -145,8 +145,7 @@ class KernelQueue(Generic[PacketT]):
         Q-12 to Q-15, Q-19 to Q-21, Q-30 to Q-32: the caller is associated before anything is looked at, gives up its
         slot without a release step, and is counted again with whatever it returns.
         """
-        if thread.state is not ThreadState.RUNNABLE:
-            raise NtError(status.STATUS_INVALID_PARAMETER)
+        thread.check_running()
         if thread.queue is self:
             self.current_count -= 1
         else:
@@ -174,7 +173,7 @@ class KernelQueue(Generic[PacketT]):
         self.current_count += 1
 
     def thread_stopped(self, thread: KernelThread) -> None:
-        """The member `thread` is runnable no longer: its slot is free, and at most one waiter is released (Q-23, Q-25)."""
+        """The member `thread` is runnable no longer: its slot is free, at most one waiter is released (Q-23, Q-25)."""
         self.current_count -= 1
         self.release()
 
@@ -279,17 +278,18 @@ class KernelQueue(Generic[PacketT]):
     def interrupt(self, thread: KernelThread, action: Callable[[], None]) -> None:
         """Run a kernel APC in a parked thread: counted meanwhile, then back into the loop, on top (Q-08, Q-17, Q-18).
 
-        What the action queued here and this thread does not take is passed on at the end (P-02).
+        What the action queued here and this thread does not take is passed on at the end (P-02).  An action that
+        suspends or ends the thread leaves nothing to re-enter.
         """
         self.withdraw(thread)
         thread.start_running()
         action()
-        if thread.dequeue is None:
+        if thread.dequeue is not None and thread.state is ThreadState.RUNNABLE:
+            self.current_count -= 1
+            self.reenter(thread)
+        elif thread.state is ThreadState.RUNNABLE:
             # The action closed the port: the call has been abandoned, and the thread runs already.
             thread.kernel.readied.append(thread)
-            return
-        self.current_count -= 1
-        self.reenter(thread)
         while self.release() is not None:
             pass
 
@@ -307,7 +307,7 @@ class KernelQueue(Generic[PacketT]):
             thread.dequeue = None
             if self.owner is not None:
                 self.owner.dereference()
-        elif thread.state is ThreadState.RUNNABLE:
+        if thread.state is ThreadState.RUNNABLE:
             self.thread_stopped(thread)
 
     # -- packets out of turn -----------------------------------------------------------------------------------

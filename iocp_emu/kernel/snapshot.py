@@ -40,15 +40,19 @@ def _state(obj: KernelObject, numbers: dict[KernelObject, int]) -> tuple[Any, ..
 
     if isinstance(obj, KernelThread):
         home = None if obj.queue is None else number(obj.queue.owner)
-        waits_for = None if obj.wait is None else tuple(number(each) for each in obj.wait.objects)
+        wait = None
+        if obj.wait is not None:
+            objects = tuple(number(each) for each in obj.wait.objects)
+            wait = (objects, obj.wait.mode.name, obj.wait.alertability.name)
+        call = None if obj.dequeue is None else _dequeue(obj.dequeue)
         result = _result(obj.wait_result)
-        return (obj.name, obj.state.name, home, waits_for, result, len(obj.user_apcs), obj.suspend_count)
+        return (obj.name, obj.state.name, home, wait, call, result, len(obj.user_apcs), obj.suspend_count)
     if isinstance(obj, IoCompletion):
         queue = obj.queue
         return (
             obj.concurrency,
             queue.current_count,
-            tuple((number(thread), _dequeue(dequeue)) for thread, dequeue in queue.waiters.items()),
+            tuple(number(thread) for thread in queue.waiters),
             tuple(number(thread) for thread in queue.members),
             tuple(map(_packet, queue.packets)),
             obj.dropped,
@@ -57,12 +61,14 @@ def _state(obj: KernelObject, numbers: dict[KernelObject, int]) -> tuple[Any, ..
         )
     if isinstance(obj, FileObject):
         bound = None if obj.association is None else (number(obj.association.port), obj.association.key)
-        requests = tuple((number(request.event), *_request(request)) for request in obj.requests)
-        return (bound, obj.modes, obj.signalled, requests)
+        requests = tuple(
+            (number(request.thread), number(request.event), *_request(request)) for request in obj.requests
+        )
+        return (bound, obj.io_mode.name, obj.modes, obj.signalled, requests)
     if isinstance(obj, Timer):
-        return (obj.signalled, obj.armed)
+        return (obj.reset_mode.name, obj.signalled, obj.armed)
     if isinstance(obj, Event):
-        return (obj.signalled,)
+        return (obj.reset_mode.name, obj.signalled)
     if isinstance(obj, Semaphore):
         return (obj.count, obj.maximum)
     if isinstance(obj, Mutant):
@@ -74,7 +80,8 @@ def _state(obj: KernelObject, numbers: dict[KernelObject, int]) -> tuple[Any, ..
     if isinstance(obj, Job):
         return (number(obj.port), obj.key, number(obj.parent), tuple(number(process) for process in obj.processes))
     if isinstance(obj, WaitCompletionPacket):
-        return (obj.state.name, number(obj.port), number(obj.target))
+        packet = None if obj.packet is None else _packet(obj.packet)
+        return (obj.state.name, number(obj.port), number(obj.target), packet)
     if isinstance(obj, ReserveObject):
         return (obj.is_queued,)
     raise TypeError(f"no picture of {type(obj).__name__}")

@@ -89,6 +89,11 @@ class KernelThread(Waitable):
         process.threads[self] = None
         self.reference()
 
+    def check_running(self) -> None:
+        """STATUS_INVALID_PARAMETER unless the thread is runnable: nobody else can call."""
+        if self.state is not ThreadState.RUNNABLE:
+            raise NtError(status.STATUS_INVALID_PARAMETER)
+
     # -- becoming runnable and ceasing to be -------------------------------------------------------------------
 
     def stop_running(self, state: ThreadState) -> None:
@@ -119,8 +124,7 @@ class KernelThread(Waitable):
 
         STATUS_INVALID_PARAMETER unless the thread is runnable.
         """
-        if self.state is not ThreadState.RUNNABLE:
-            raise NtError(status.STATUS_INVALID_PARAMETER)
+        self.check_running()
         self.wait = wait
         self.wait_result = None
         self.stop_running(ThreadState.BLOCKED)

@@ -19,7 +19,7 @@ from .completion import IoCompletion, Packet, PacketSource
 from .jobs import Process
 from .objects import KernelObject, NtError
 from .thread import KernelThread
-from .waits import Event, Semaphore, Waitable, Waiter
+from .waits import Semaphore, Signal, Waitable, Waiter
 
 if TYPE_CHECKING:
     from .machine import Kernel
@@ -82,7 +82,7 @@ class WaitCompletionPacket(KernelObject, PacketSource):
         """
         if self.state is not WaitPacketState.IDLE:
             raise NtError(status.STATUS_INVALID_PARAMETER_1)
-        if not isinstance(target, (Event, Semaphore, KernelThread, Process)):
+        if not isinstance(target, (Signal, Semaphore, KernelThread, Process)):
             raise NtError(status.STATUS_INVALID_PARAMETER_3)
         port.reference()
         target.reference()

@@ -151,10 +151,9 @@ class ResetMode(enum.Enum):
     AUTO = "releases one waiter and is reset"
 
 
-class Event(Waitable):
-    """A manual-reset or auto-reset event."""
+class Signal(Waitable):
+    """What is signalled by somebody and stays so until it is reset, or spent on a waiter."""
 
-    type_name = "Event"
     __slots__ = ("reset_mode", "signalled")
 
     def __init__(self, kernel: Kernel, reset_mode: ResetMode, *, signalled: bool) -> None:
@@ -167,7 +166,7 @@ class Event(Waitable):
         return self.signalled
 
     def consume(self, thread: KernelThread | None) -> int:
-        """An auto-reset event is spent on one waiter."""
+        """An auto-reset signal is spent on one waiter."""
         if self.reset_mode is ResetMode.AUTO:
             self.signalled = False
         return status.STATUS_WAIT_0
@@ -182,8 +181,15 @@ class Event(Waitable):
         self.signalled = False
 
 
-class Timer(Event):
-    """A waitable timer: an event that the runtime sets when its time has come.
+class Event(Signal):
+    """A manual-reset or auto-reset event."""
+
+    type_name = "Event"
+    __slots__ = ()
+
+
+class Timer(Signal):
+    """A waitable timer: a signal that the runtime sets when its time has come.
 
     The kernel knows no clock.  `armed` tells the runtime which setting is the latest, so that a stale due time is
     ignored; `fire` is the runtime's call.
@@ -309,6 +315,7 @@ def begin_wait(
     A satisfied wait comes before a pending APC, an APC before the timeout.  Blocking gives up the thread's slot and
     releases at most one waiter of its port (Q-23, Q-25); the other outcomes touch no port (Q-29).
     """
+    thread.check_running()
     for obj in objects:
         obj.check_waitable()
     wait = Wait(thread, tuple(objects), mode, alertability)

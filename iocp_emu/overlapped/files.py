@@ -160,8 +160,10 @@ class DiskFile(IoDevice):
         if outcome is not None:
             return system.perform(transfer.end_in_call, outcome)
         request.pend()
+        # In this order: a request that an I/O thread ends has pended, and its status block is written late (I-27).
+        code = system.perform(request.return_to_caller)
         ENGINE.submit(transfer)
-        return system.perform(request.return_to_caller)
+        return code
 
     def _start(self, thread: KernelThread, file: FileObject, transfer: Transfer, ask: Ask) -> Transferred | None:
         """Under the kernel lock: issue the request; its outcome when a byte-range lock already decides that."""

@@ -23,6 +23,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, cast
 
 from .. import status
@@ -139,24 +140,45 @@ def start_process(
     variables = dict(os.environ if environment is None else environment)
     if not arguments or shutil.which(arguments[0], path=variables.get("PATH")) is None:
         raise NtError(status.STATUS_OBJECT_NAME_NOT_FOUND)
-    command = [*STOP_FIRST, *arguments] if suspended else list(arguments)
+    popen, report = _start_on_host([*STOP_FIRST, *arguments] if suspended else list(arguments), variables, directory)
+    adopted: SimpleQueue[ChildProcess] = SimpleQueue()
+    watcher = threading.Thread(
+        target=_watch, args=(system, popen, report, adopted), name=f"iocp_emu process {popen.pid}", daemon=True
+    )
+    try:
+        if suspended:
+            _wait_until_stopped(popen)
+        watcher.start()
+    except BaseException as error:
+        popen.kill()
+        popen.wait()
+        os.close(report)
+        if isinstance(error, RuntimeError):  # the host has no more threads
+            raise NtError(status.STATUS_INSUFFICIENT_RESOURCES) from None
+        raise
+    process = system.perform(_adopt, system, popen, suspended)
+    adopted.put(process)
+    return process
+
+
+def _start_on_host(
+    command: list[str], variables: dict[str, str], directory: str | None
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start `command`; the running process, and the descriptor at which its report will arrive."""
     report, child_end = os.pipe()
     try:
         variables[EXIT_CODE_FD] = str(child_end)
         inherited = (child_end,) if IS_POSIX else ()
-        popen = subprocess.Popen(command, env=variables, cwd=directory, pass_fds=inherited)
-    except OSError as error:
+        return subprocess.Popen(command, env=variables, cwd=directory, pass_fds=inherited), report
+    except BaseException as error:
         os.close(report)
-        raise NtError(status.errno_to_status(error.errno or 0)) from None
+        if isinstance(error, OSError):
+            raise NtError(status.errno_to_status(error.errno or 0)) from None
+        if isinstance(error, ValueError):  # a null character in an argument
+            raise NtError(status.STATUS_INVALID_PARAMETER) from None
+        raise
     finally:
         os.close(child_end)
-    if suspended:
-        _wait_until_stopped(popen)
-    process = system.perform(_adopt, system, popen, suspended)
-    threading.Thread(
-        target=_watch, args=(system, process, popen, report), name=f"iocp_emu process {popen.pid}", daemon=True
-    ).start()
-    return process
 
 
 def _adopt(system: ThreadSystem, popen: subprocess.Popen[bytes], suspended: bool) -> ChildProcess:
@@ -174,10 +196,13 @@ def _wait_until_stopped(popen: subprocess.Popen[bytes]) -> None:
         popen.returncode = os.waitstatus_to_exitcode(state)
 
 
-def _watch(system: ThreadSystem, process: ChildProcess, popen: subprocess.Popen[bytes], report: int) -> None:
+def _watch(
+    system: ThreadSystem, popen: subprocess.Popen[bytes], report: int, adopted: SimpleQueue[ChildProcess]
+) -> None:
     """The life of the thread that waits for one child."""
     code = popen.wait()
     reported = _read_report(report)
+    process = adopted.get()
     system.perform(process.report_end, exit_code_of(code) if reported is None else reported)
 
 

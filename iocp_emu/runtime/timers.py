@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from .. import status
 from ..kernel.machine import Kernel
 from ..kernel.objects import NtError
 from ..kernel.thread import KernelThread
@@ -59,15 +60,17 @@ class AlarmClock:
         return self._is_running
 
     def set(self, deadline: float, action: Callable[[], None]) -> Alarm:
-        """Have `action` run soon after `monotonic()` has reached `deadline` (seconds)."""
+        """Have `action` run soon after `monotonic()` has reached `deadline` (seconds).
+
+        `RuntimeError` when the host has no more threads.
+        """
         alarm = Alarm(deadline, action)
         with self._changed:
-            heapq.heappush(self._alarms, (deadline, next(self._numbers), alarm))
-            if self._is_running:
-                self._changed.notify()
-            else:
-                self._is_running = True
+            if not self._is_running:
                 threading.Thread(target=self._watch, name="iocp_emu timers", daemon=True).start()
+                self._is_running = True
+            heapq.heappush(self._alarms, (deadline, next(self._numbers), alarm))
+            self._changed.notify()
         return alarm
 
     def cancel(self, alarm: Alarm) -> None:
@@ -123,9 +126,13 @@ class RealTimer(Timer):
         """Be signalled after `delay` seconds, and again every `period` seconds unless that is 0.
 
         An earlier setting is forgotten.  `routine` is queued to `thread` as a user APC each time.
+        STATUS_INSUFFICIENT_RESOURCES when the host has no more threads; then the timer is not set.
         """
         self.stop()
-        self._ring_at(monotonic() + delay, self.arm(), period, thread, routine)
+        try:
+            self._ring_at(monotonic() + delay, self.arm(), period, thread, routine)
+        except RuntimeError:
+            raise NtError(status.STATUS_INSUFFICIENT_RESOURCES) from None
 
     def stop(self) -> None:
         """Forget the current setting; the signal state stays as it is."""
