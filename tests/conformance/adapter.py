@@ -181,7 +181,7 @@ class Adapter:
         function = getattr(win32, name, None) or getattr(ntdll, name, None)
         if not inspect.isfunction(function):
             raise Unsupported(f"the product has no {name}")
-        values = {key: self._value(value) for key, value in args.items()}
+        values = {key: self._value(key, value) for key, value in args.items()}
         if name == "QueueUserAPC":
             values["pfnAPC"] = self._log_of(args["hThread"])
         elif name in ROUTINE_CALLS:
@@ -193,19 +193,27 @@ class Adapter:
             raise Unsupported(f"{name} has no {', '.join(sorted(unknown))}")
         return function, values
 
-    def _value(self, value: Any) -> Any:
+    def _value(self, parameter: str, value: Any) -> Any:
         if isinstance(value, str) and value.startswith("pipe:"):
             raise Unsupported("the product has no named pipes")
         if isinstance(value, str) and value.startswith("tmp:"):
             return str(self._path(value))
-        if hasattr(value, "dequeued"):
-            return self._record(value).handle
+        if parameter == "hThread" and value is not None and not isinstance(value, int):
+            return self._named(value).handle
         return value
+
+    def _named(self, thread: Any) -> _Known:
+        """The record of a symbolic thread, given as itself or by its name."""
+        if thread not in self._threads and isinstance(thread, str):
+            for each, known in self._threads.items():
+                if getattr(each, "name", None) == thread:
+                    return known
+        return self._record(thread)
 
     def _log_of(self, thread: Any) -> Callable[[int], None]:
         """What a queued APC does: it writes its argument into the log of its thread."""
-        if hasattr(thread, "dequeued"):
-            return self._record(thread).apc_log.append
+        if thread is not None and not isinstance(thread, int):
+            return self._named(thread).apc_log.append
         known = next((each for each in self._threads.values() if each.handle == thread), None)
         return (lambda _: None) if known is None else known.apc_log.append
 
@@ -232,7 +240,7 @@ class Adapter:
     # -- harness calls -----------------------------------------------------------------------------------------
 
     def _harness_call(self, thread: Thread, name: str, args: dict[str, Any], as_name: str | None) -> dict[str, Any]:
-        values = {key: self._value(value) for key, value in args.items() if key not in ("content", "data", "of")}
+        values = {key: self._value(key, value) for key, value in args.items() if key not in ("content", "data", "of")}
         values.update({key: args[key] for key in ("content", "data", "of") if key in args})
         if name == "@gqcs_spin":
             return self._gqcs_spin(thread, **values)
@@ -288,7 +296,7 @@ class Adapter:
         Path(path).unlink()
         return None, {}
 
-    def _do_spawn(self, ms: int, code: int, suspended: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _do_spawn(self, ms: int = 0, code: int = 0, suspended: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
         command = [sys.executable, "-I", "-S", "-c", CHILD, str(ms), str(code)]
         child = win32.CreateProcessW(None, command, win32.CREATE_SUSPENDED if suspended else 0)
         assert isinstance(child.hProcess, int), win32.GetLastError()
@@ -296,7 +304,7 @@ class Adapter:
         return {"": child.hProcess, ".pid": child.dwProcessId, ".thread": child.hThread}, {}
 
     def _do_apc_log(self, of: Any) -> tuple[None, dict[str, Any]]:
-        return None, {"ran": list(self._record(of).apc_log)}
+        return None, {"ran": list(self._named(of).apc_log)}
 
     def _gqcs_spin(self, thread: Thread, CompletionPort: Any, dwMilliseconds: int, spin_ms: int) -> dict[str, Any]:
         win32.SetLastError(LAST_ERROR_PRESET)
