@@ -14,7 +14,7 @@ import pytest
 
 from iocp_emu.kernel.completion import IoCompletion, Packet, PacketSource
 from iocp_emu.kernel.machine import Kernel
-from iocp_emu.kernel.objects import Access
+from iocp_emu.kernel.objects import Access, NtError
 from iocp_emu.kernel.queue import KernelQueue, Place, RemoveOutcome
 from iocp_emu.kernel.thread import KernelThread, ThreadState
 from iocp_emu.kernel.waits import Alertability, Timeout
@@ -616,6 +616,8 @@ def test_a_queue_needs_no_owner() -> None:
     queue: KernelQueue[Packet] = KernelQueue(1)
     for thread in (first, second, third, fourth):
         assert queue.remove(thread) is None
+        with pytest.raises(NtError):
+            queue.remove(thread)
     assert queue.insert(posted("a")) == 0
     assert kernel.collect(fourth) == [posted("a")]
     kernel.exit_thread(third)

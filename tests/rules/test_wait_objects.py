@@ -249,6 +249,22 @@ def test_an_alertable_wait_is_ended_by_an_apc(pending: bool) -> None:
     assert thread.next_user_apc() is None
 
 
+def test_a_wait_that_is_over_cannot_be_alerted_any_more() -> None:
+    """G-12: an APC that comes after the end of an alertable wait stays pending, and nobody is counted twice (Q-26)."""
+    bench = Bench()
+    port, _ = bench.port(1)
+    (thread,) = threads(bench, 1)
+    event = bench.event()
+    bench.poll(thread, port)
+    assert bench.wait(thread, [event], alertability=ALERTABLE) is None
+    event.set()
+    assert readied(bench) == [("T1", WAIT_0)]
+    bench.kernel.queue_user_apc(thread, lambda: None)
+    assert readied(bench) == []
+    assert (len(thread.user_apcs), port.queue.current_count) == (1, 1)
+    bench.check()
+
+
 def test_a_plain_wait_leaves_the_apc_pending() -> None:
     """G-11: outside the port too."""
     bench = Bench()
@@ -286,6 +302,20 @@ def test_a_thread_that_ends_leaves_every_list() -> None:
     bench.exit(thread)
     assert not any(event.waits for event in events)
     events[0].set()
+    assert readied(bench) == []
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_timeout_that_comes_after_the_end_of_its_thread(suspended: bool) -> None:
+    """Q-33: the call was given up with the thread, so there is nothing left to expire."""
+    bench = Bench()
+    port, _ = bench.port(1)
+    (thread,) = threads(bench, 1)
+    bench.park(thread, port)
+    if suspended:
+        bench.kernel.suspend(thread)
+    bench.exit(thread)
+    assert not bench.kernel.expire(thread)
     assert readied(bench) == []
 
 
