@@ -82,7 +82,7 @@ class IoCompletion(Waitable):
     """
 
     type_name = "IoCompletion"
-    __slots__ = ("concurrency", "dropped", "is_closed", "profile", "queue", "running_down")
+    __slots__ = ("concurrency", "dropped", "is_closed", "is_passing", "profile", "queue", "running_down")
 
     def __init__(self, kernel: Kernel, concurrency: int, profile: Profile) -> None:
         super().__init__(kernel)
@@ -96,6 +96,7 @@ class IoCompletion(Waitable):
         )
         self.dropped = 0
         self.is_closed = False
+        self.is_passing = False
         self.running_down = False
 
     @property
@@ -147,9 +148,9 @@ class IoCompletion(Waitable):
         if self.depth > previous:
             self.wake_waits()
         elif self.profile.direct_waiters_on_hand_off:
-            for wait in list(self.waits):
-                if wait in self.waits and len(wait.objects) == 1:
-                    wait.finish(status.STATUS_WAIT_0)
+            self.is_passing = True
+            self.wake_waits()
+            self.is_passing = False
 
     # -- remove ------------------------------------------------------------------------------------------------
 
@@ -196,8 +197,8 @@ class IoCompletion(Waitable):
             raise NtError(status.STATUS_OBJECT_TYPE_MISMATCH)
 
     def is_signalled_for(self, thread: KernelThread | None) -> bool:
-        """Signalled while depth > 0, and for good once run down (O-10, O-21)."""
-        return self.running_down or bool(self.queue.packets)
+        """Signalled while depth > 0, while a packet passes through (O-12), and for good once run down (O-10, O-21)."""
+        return bool(self.queue.packets) or self.is_passing or self.running_down
 
     # -- the end -----------------------------------------------------------------------------------------------
 

@@ -58,16 +58,17 @@ def test_settling_wakes_direct_waiters_like_a_post(profile: Profile, wakes: bool
     assert world.collect() == [*dequeued, *woken]
 
 
-def test_a_hand_off_does_not_end_a_wait_for_several_objects() -> None:
-    """O-12: before 1607 a wait for the handle alone ended; one for several objects looks at what is signalled."""
+def test_a_hand_off_and_waits_for_several_objects() -> None:
+    """O-12: before 1607 a wait for any of several ended like one for the handle alone; ALL needs the others too."""
     world = World(profile=WIN7)
     port, kernel = world.ports["P"], world.kernel
     event = world.keep(kernel.create_event(ResetMode.MANUAL))
-    assert kernel.wait(world["several"], [port, event], WaitMode.ANY) is None
+    assert kernel.wait(world["any"], [event, port], WaitMode.ANY) is None
+    assert kernel.wait(world["all"], [event, port], WaitMode.ALL) is None
     assert kernel.wait(world["alone"], [port]) is None
     world.do("T1: get(P)")
     kernel.post(port, posted("a"))
-    assert world.collect() == [("T1", [posted("a")]), ("alone", STATUS_WAIT_0)]
+    assert world.collect() == [("T1", [posted("a")]), ("any", STATUS_WAIT_0 + 1), ("alone", STATUS_WAIT_0)]
 
 
 def test_settling_after_the_rundown_drops() -> None:
