@@ -127,6 +127,11 @@ def alive_without_references(scene: Scene) -> None:
     scene.empty.references = 0
 
 
+def never_referenced(scene: Scene) -> None:
+    """An object that nobody holds: without handle or reference it is its maker's fault."""
+    scene.kernel.create_port(1)
+
+
 def freed_but_listed(scene: Scene) -> None:
     """An object that was freed and is still found."""
     scene.empty.freed = True
@@ -159,6 +164,7 @@ CORRUPTIONS: list[tuple[str, Callable[[Scene], None], str]] = [
     ("P-13", count_after_the_close, "not empty"),
     ("P-13", waiters_without_a_handle, "waiters without a handle"),
     ("P-14", alive_without_references, "is alive"),
+    ("P-14", never_referenced, "is alive with 0 handles"),
     ("P-14", freed_but_listed, "is alive"),
     ("P-14", fewer_references_than_handles, "with 5 handles"),
     ("P-15", finished_but_outstanding, "is listed but nothing more will happen"),

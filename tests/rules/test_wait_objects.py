@@ -107,6 +107,19 @@ def test_a_mutex_of_an_ended_thread_is_abandoned() -> None:
     assert bench.wait(third, [mutant]) == WAIT_0
 
 
+def test_a_released_mutex_is_none_of_its_last_owner_s() -> None:
+    """Q-28: who has given it back abandons nothing, and does not take it from the next owner either."""
+    bench = Bench()
+    first, second, third = threads(bench, 3)
+    mutant = bench.kernel.create_mutant(first)
+    bench.open(mutant)
+    mutant.release(first)
+    assert bench.wait(second, [mutant]) == WAIT_0
+    bench.exit(first)
+    assert (mutant.owner, mutant.abandoned) == (second, False)
+    assert bench.wait(third, [mutant], timeout=DUE) == TIMEOUT
+
+
 def test_a_timer_fires_only_for_its_latest_setting() -> None:
     """Q-26: a stale due time, a cancelled one and that of a freed timer change nothing."""
     bench = Bench()
@@ -299,10 +312,13 @@ def test_a_thread_that_ends_leaves_every_list() -> None:
     (thread,) = threads(bench, 1)
     events = [bench.event(), bench.event()]
     bench.wait(thread, events)
-    bench.exit(thread)
+    bench.kernel.queue_user_apc(thread, lambda: None)
+    bench.kernel.exit_thread(thread, 7)
+    bench.check()
     assert not any(event.waits for event in events)
     events[0].set()
     assert readied(bench) == []
+    assert (thread.wait, thread.next_user_apc(), thread.exit_code) == (None, None, 7)
 
 
 @pytest.mark.parametrize("suspended", [False, True])
