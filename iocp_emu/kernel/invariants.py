@@ -48,7 +48,7 @@ def check_port(port: IoCompletion) -> None:
             raise InvariantViolation("P-07", f"{thread.name} is a waiter of {describe(port)} but {thread.state.value}")
     if port.running_down and (queue.waiters or queue.members or queue.packets or queue.current_count):
         raise InvariantViolation("P-13", f"not empty after the last close: {describe(port)}")
-    if not port.handle_count and port.profile.close_wakes_waiters and port.references and queue.waiters:
+    if not port.handle_count and port.profile.close_wakes_waiters and queue.waiters:
         raise InvariantViolation("P-13", f"waiters without a handle: {describe(port)}")
 
 
