@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import ntdll as ntdll
     from . import win32 as win32
+    from .errors import PortClosed as PortClosed
+    from .errors import Win32Error as Win32Error
     from .kernel.completion import Packet as Packet
     from .kernel.waits import ResetMode as ResetMode
     from .kernel.waits import WaitMode as WaitMode
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from .runtime.blocking import blocking as blocking
     from .runtime.threads import ForkedSystemError as ForkedSystemError
     from .runtime.threads import ThreadSystem as ThreadSystem
-    from .status import PortClosed as PortClosed
-    from .status import Win32Error as Win32Error
     from .sync import Event as Event
     from .sync import SpawnedThread as SpawnedThread
     from .sync import compute as compute
@@ -43,13 +43,13 @@ _HOMES = {
     "ForkedSystemError": "runtime.threads",
     "Overlapped": "port",
     "Packet": "kernel.completion",
-    "PortClosed": "status",
+    "PortClosed": "errors",
     "Profile": "profiles",
     "ResetMode": "kernel.waits",
     "SpawnedThread": "sync",
     "ThreadSystem": "runtime.threads",
     "WaitMode": "kernel.waits",
-    "Win32Error": "status",
+    "Win32Error": "errors",
     "blocking": "runtime.blocking",
     "compute": "sync",
     "current_system": "runtime.ambient",

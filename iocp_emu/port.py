@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from . import status
+from .errors import PortClosed, WaitTimeout, Win32Error, win32_error
 from .kernel.completion import IoCompletion, Packet, make_packet
 from .kernel.file import FileObject, IoMode, StatusBlock
 from .kernel.objects import Access, KernelObject, NtError
@@ -28,7 +29,7 @@ from .overlapped.files import Caching, Disposition, OpenOptions, Share, open_fil
 from .profiles import Profile, get_profile
 from .runtime.ambient import current_system
 from .runtime.threads import ThreadSystem
-from .status import PortClosed, WaitTimeout, Win32Error, status_to_error, win32_error
+from .status import status_to_error
 
 MAXIMUM_DWORD = 0xFFFFFFFF
 

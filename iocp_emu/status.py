@@ -1,14 +1,12 @@
-"""Status and error codes: their values, the mappings between them, and the exceptions that carry them.
+"""Status and error codes: their values and the mappings between them.
 
-The kernel model answers with NTSTATUS values; the Win32 faces show error codes; what leaves a Python face as
-an exception is an OSError that carries an error code. This module is the one place where the three meet.
+The kernel model answers with NTSTATUS values; the Win32 faces show error codes; the host has its errno. This module is
+the one place where the three meet; the exceptions that carry them stand in `errors`.
 
 - A status has a severity in its top two bits: 0 success, 1 informational, 2 warning, 3 error. Whether a
   request that completed at once queues a packet depends on it alone (I-03, I-04).
 - The same status becomes different codes on different roads (I-53): `status_to_error` is the road of the port
   and of files, `winsock_error` that of Winsock's own calls.
-- An exception's class is the built-in that Python chooses for the host's errno of its code, so handlers
-  written for any system work: `except FileNotFoundError`, `error.errno == errno.ECONNRESET`.
 
 Sources: the public-domain headers of mingw-w64 for values; for mappings Wine's tests of RtlNtStatusToDosError,
 which run on Windows too, and Wine's tables; vectors get-18 and sock-41; table 6.6.
@@ -20,7 +18,7 @@ what follows from it is derived. Of two names for one value the first is the one
 from __future__ import annotations
 
 import errno as _errno
-from typing import Any, Final
+from typing import Final
 
 # Statuses: success and informational
 STATUS_SUCCESS: Final = 0x00000000
@@ -432,51 +430,9 @@ def errno_to_error(errno: int) -> int:
     return status_to_error(errno_to_status(errno))
 
 
-def _host_errno(code: int) -> int:
+def error_to_errno(code: int) -> int:
     """The errno by which programs of this host know a Win32 or Winsock code; EINVAL where there is none."""
     return int(getattr(_errno, _ERRNO_OF_ERROR.get(code, "EINVAL"), _errno.EINVAL))
-
-
-# The texts that programs compare or users know, as Windows has them without the full stop (it has none for
-# 735). A code with a name but without a text here gets the name for a text.
-_MESSAGES: Final[dict[int, str]] = {
-    ERROR_INVALID_FUNCTION: "Incorrect function",
-    ERROR_FILE_NOT_FOUND: "The system cannot find the file specified",
-    ERROR_PATH_NOT_FOUND: "The system cannot find the path specified",
-    ERROR_ACCESS_DENIED: "Access is denied",
-    ERROR_INVALID_HANDLE: "The handle is invalid",
-    ERROR_GEN_FAILURE: "A device attached to the system is not functioning",
-    ERROR_SHARING_VIOLATION: "The process cannot access the file because it is being used by another process",
-    ERROR_HANDLE_EOF: "Reached the end of the file",
-    ERROR_NOT_SUPPORTED: "The request is not supported",
-    ERROR_NETNAME_DELETED: "The specified network name is no longer available",
-    ERROR_INVALID_PARAMETER: "The parameter is incorrect",
-    ERROR_BROKEN_PIPE: "The pipe has been ended",
-    ERROR_SEM_TIMEOUT: "The semaphore timeout period has expired",
-    ERROR_DIR_NOT_EMPTY: "The directory is not empty",
-    ERROR_ALREADY_EXISTS: "Cannot create a file when that file already exists",
-    ERROR_PIPE_BUSY: "All pipe instances are busy",
-    ERROR_NO_DATA: "The pipe is being closed",
-    ERROR_PIPE_NOT_CONNECTED: "No process is on the other end of the pipe",
-    WAIT_TIMEOUT: "The wait operation timed out",
-    ERROR_DIRECTORY: "The directory name is invalid",
-    ERROR_ABANDONED_WAIT_0: "The port was closed during the wait",
-    ERROR_OPERATION_ABORTED: (
-        "The I/O operation has been aborted because of either a thread exit or an application request"
-    ),
-    ERROR_IO_INCOMPLETE: "Overlapped I/O event is not in a signaled state",
-    ERROR_IO_PENDING: "Overlapped I/O operation is in progress",
-    ERROR_NOACCESS: "Invalid access to memory location",
-    ERROR_IO_DEVICE: "The request could not be performed because of an I/O device error",
-    ERROR_NOT_FOUND: "Element not found",
-    ERROR_CONNECTION_REFUSED: "The remote computer refused the network connection",
-    ERROR_CONNECTION_ABORTED: "The network connection was aborted by the local system",
-    WSAEINVAL: "An invalid argument was supplied",
-    WSAECONNABORTED: "An established connection was aborted by the software in your host machine",
-    WSAECONNRESET: "An existing connection was forcibly closed by the remote host",
-    WSAETIMEDOUT: "A connection attempt or an established connection timed out",
-    WSAECONNREFUSED: "No connection could be made because the target machine actively refused it",
-}
 
 
 def status_name(status: int) -> str:
@@ -488,110 +444,3 @@ def status_name(status: int) -> str:
 def error_name(code: int) -> str:
     """The symbolic name of a Win32 or Winsock code, or its decimal digits."""
     return _ERROR_NAMES.get(code) or str(code)
-
-
-def error_message(code: int) -> str:
-    """One line of text for a Win32 or Winsock code, without a full stop; `Unknown error` for a stranger."""
-    if code in _MESSAGES:
-        return _MESSAGES[code]
-    name = _ERROR_NAMES.get(code, "ERROR_UNKNOWN_ERROR").removeprefix("ERROR_")
-    return f"Winsock error {name}" if name.startswith("WSA") else name.replace("_", " ").capitalize()
-
-
-class Win32Error(OSError):
-    """An OSError that carries a Win32 or Winsock code; `win32_error` chooses the right class.
-
-    `winerror` is the code, `errno` what this host calls it, `strerror` the text; `filename` and `filename2` are
-    what the call was about, or None; `args` is (errno, strerror).
-
-    >>> str(Win32Error(ERROR_INVALID_HANDLE)), str(Win32Error(ERROR_ACCESS_DENIED, "a", "b"))
-    ('[WinError 6] The handle is invalid', "[WinError 5] Access is denied: 'a' -> 'b'")
-    """
-
-    # On Windows OSError has a member of this name, which errno would follow. This one hides it.
-    __slots__ = ("winerror",)
-    winerror: int
-
-    def __init__(self, winerror: int, filename: object = None, filename2: object = None) -> None:
-        super().__init__(_host_errno(winerror), error_message(winerror))
-        self.winerror = winerror
-        self.filename = filename
-        self.filename2 = filename2
-
-    def __str__(self) -> str:
-        about = " -> ".join(repr(name) for name in (self.filename, self.filename2) if name is not None)
-        return f"[WinError {self.winerror}] {self.strerror}" + (about and f": {about}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.winerror, self.filename, self.filename2), self.__dict__
-
-
-class PortClosed(Win32Error):
-    """The port was closed while the caller waited (735, O-21), or before the call (6, O-23)."""
-
-    def __init__(self, winerror: int = ERROR_ABANDONED_WAIT_0, *about: object) -> None:
-        super().__init__(winerror, *about)
-
-
-class WaitTimeout(Win32Error, TimeoutError):
-    """Time ran out (258, 10060)."""
-
-
-class Win32FileNotFoundError(Win32Error, FileNotFoundError):
-    """No such file, path or pipe (2, 3)."""
-
-
-class Win32FileExistsError(Win32Error, FileExistsError):
-    """The name is taken (80, 183)."""
-
-
-class Win32NotADirectoryError(Win32Error, NotADirectoryError):
-    """A directory was expected (267)."""
-
-
-class Win32PermissionError(Win32Error, PermissionError):
-    """Access is denied, or somebody else uses or has locked the file (5, 32, 33, 10013)."""
-
-
-class Win32BrokenPipeError(Win32Error, BrokenPipeError):
-    """The other end is gone, or the socket is shut down (109, 232, 10058)."""
-
-
-class Win32ConnectionResetError(Win32Error, ConnectionResetError):
-    """The peer reset the connection (10054)."""
-
-
-class Win32ConnectionAbortedError(Win32Error, ConnectionAbortedError):
-    """This side gave the connection up (1236, 10053)."""
-
-
-class Win32ConnectionRefusedError(Win32Error, ConnectionRefusedError):
-    """Nobody listens there (1225, 1234, 10061)."""
-
-
-class Win32InterruptedError(Win32Error, InterruptedError):
-    """A blocking call was cancelled (10004)."""
-
-
-class Win32BlockingIOError(Win32Error, BlockingIOError):
-    """The operation would have to wait, or already runs (21, 10035 to 10037)."""
-
-
-_CLASSES: Final = {cls.__bases__[1]: cls for cls in Win32Error.__subclasses__() if cls.__bases__[1:]}
-# asyncio expects plain OSErrors for these and tells them apart by number.
-_PLAIN: Final = frozenset({ERROR_NETNAME_DELETED, ERROR_SEM_TIMEOUT})
-
-
-def win32_error(code: int, filename: object = None, filename2: object = None) -> Win32Error:
-    """The exception for a Win32 or Winsock code, for the caller to raise or to hand out.
-
-    `filename` and `filename2` say what the call was about. Code 6 gives a plain error: only a port knows when
-    it means PortClosed.
-
-    >>> win32_error(ERROR_FILE_NOT_FOUND, "data.bin")
-    Win32FileNotFoundError(2, 'The system cannot find the file specified')
-    """
-    if code == ERROR_ABANDONED_WAIT_0:
-        return PortClosed(code, filename, filename2)
-    builtin = OSError if code in _PLAIN else type(OSError(_host_errno(code), ""))
-    return _CLASSES.get(builtin, Win32Error)(code, filename, filename2)

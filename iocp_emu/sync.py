@@ -15,6 +15,7 @@ from time import sleep as yield_processor
 from typing import Any, Generic, TypeVar, cast
 
 from . import status
+from .errors import WaitTimeout
 from .kernel.objects import Access
 from .kernel.thread import ThreadState
 from .kernel.waits import MAXIMUM_WAIT_OBJECTS, ResetMode, WaitMode
@@ -22,7 +23,6 @@ from .kernel.waits import Event as KernelEvent
 from .port import HandleOwner, check_timeout
 from .runtime.ambient import current_system
 from .runtime.threads import OsThread, ThreadSystem
-from .status import WaitTimeout
 
 T = TypeVar("T")
 OwnerT = TypeVar("OwnerT", bound=HandleOwner)

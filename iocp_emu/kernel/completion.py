@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import status
-from ..status import Win32Error, is_success, status_to_error, win32_error
+from ..errors import Win32Error, win32_error
+from ..status import is_success, status_to_error
 from .objects import NtError
 from .queue import UNLIMITED, KernelQueue, RemoveOutcome
 from .thread import KernelThread

@@ -268,6 +268,7 @@ class ThreadSystem:
             and thread.state is ThreadState.RUNNABLE
             and queue.packets
             and queue.current_count <= queue.maximum_count
+            and port.profile.batch_removal
         ):
             taken: list[Packet] = []
             with contextlib.suppress(IndexError):

@@ -266,9 +266,10 @@ class LockedMachine(ThreadMachine):
 
 
 @pytest.mark.parametrize("machine", [FastMachine, LockedMachine])
-def test_q02_real_threads_as_the_naive_model_has_them(machine: type[Lockstep]) -> None:
+@pytest.mark.parametrize("profile", ["win10", "xp"])
+def test_q02_real_threads_as_the_naive_model_has_them(machine: type[Lockstep], profile: str) -> None:
     """Q-02, Q-07, Q-10, Q-11, Q-25: what the kernel decides is what real threads do, with or without the fast path."""
-    run(machine, "win10", examples=80, steps=40)
+    run(machine, profile, examples=60, steps=40)
 
 
 @pytest.mark.slow

@@ -31,7 +31,8 @@ PACKAGE = "iocp_emu"
 # a module or package directly under iocp_emu. "__init__" is the public face; nobody inside imports "compat".
 STANDS_ON: dict[str, tuple[str, ...]] = {
     "status": (),
-    "profiles": ("status",),
+    "errors": ("status",),
+    "profiles": ("errors",),
     "kernel": ("profiles",),
     "runtime": ("kernel",),
     "overlapped": ("runtime",),
@@ -383,10 +384,10 @@ def test_imports_are_found(tmp_path: Path, path: str, source: str, expected: lis
         ("kernel/queue.py", "from iocp_emu.kernel.thread import KernelThread"),
         ("kernel/queue.py", "import iocp_emu_other"),
         ("runtime/threads.py", "import threading\nfrom ..kernel import queue"),
-        ("port.py", "from iocp_emu.overlapped import files\nfrom .status import PortClosed"),
+        ("port.py", "from iocp_emu.overlapped import files\nfrom .errors import PortClosed"),
         ("win32.py", "from iocp_emu import ntdll"),
         ("executor.py", "from iocp_emu.port import CompletionPort"),
-        ("__init__.py", "from iocp_emu.status import PortClosed"),
+        ("__init__.py", "from iocp_emu.errors import PortClosed"),
         ("__init__.py", "if TYPE_CHECKING:\n    from iocp_emu.cli import main"),
         ("compat/asyncio.py", "import iocp_emu"),
         ("trace/recorder.py", "from iocp_emu.runtime import threads"),

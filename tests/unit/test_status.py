@@ -11,21 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from iocp_emu import status
+from iocp_emu import errors, status
+from iocp_emu.errors import PortClosed, WaitTimeout, Win32Error, error_message, win32_error
 from iocp_emu.status import (
-    PortClosed,
-    WaitTimeout,
-    Win32Error,
     errno_to_error,
     errno_to_status,
-    error_message,
     error_name,
     is_error,
     is_success,
     is_warning,
     status_name,
     status_to_error,
-    win32_error,
     winsock_error,
 )
 
@@ -631,6 +627,7 @@ def test_status_is_a_leaf() -> None:
 
 def test_examples_in_the_documentation() -> None:
     """The examples in the docstrings run and are right."""
-    outcome = doctest.testmod(status)
-    assert outcome.attempted >= 4
-    assert outcome.failed == 0
+    for module in (status, errors):
+        outcome = doctest.testmod(module)
+        assert outcome.attempted >= 2
+        assert outcome.failed == 0
