@@ -189,14 +189,14 @@ class CompletionPort(HandleOwner):
 
     # -- files -------------------------------------------------------------------------------------------------
 
-    def associate(self, file: File, key: Any = 0) -> None:
+    def associate(self, file: OverlappedHandle, key: Any = 0) -> None:
         """Let every operation of `file` that ends from now on queue its packet here, with `key` (C-04, C-11, C-15).
 
         Lasts until the file is gone (C-13).  Never blocks; O(1).  Raises `OSError` 87 when the file has a port already
         (C-06), `PortClosed`, `ValueError` for a closed file, `TypeError`.
         """
-        if not isinstance(file, File):
-            raise TypeError(f"file must be a File, not {type(file).__name__}")
+        if not isinstance(file, OverlappedHandle):
+            raise TypeError(f"file must be a File or the like, not {type(file).__name__}")
         if self._handle is None:
             raise PortClosed(status.ERROR_INVALID_HANDLE)
         translated(self._system, file.waitable.associate, self._port, key)
@@ -245,14 +245,14 @@ class CompletionPort(HandleOwner):
 
 
 class Overlapped(StatusBlock):
-    """One overlapped operation of a `File`: what was asked for, and its result once the packet has been dequeued.
+    """One overlapped operation of a file: what was asked for, and its result once the packet has been dequeued.
 
     Comes back as `packet.overlapped`.  Compare by identity.
     """
 
     __slots__ = ("_data", "file", "offset", "tag")
 
-    def __init__(self, file: File, offset: int, data: memoryview, tag: Any) -> None:
+    def __init__(self, file: OverlappedHandle, offset: int, data: memoryview, tag: Any) -> None:
         super().__init__()
         self.file = file
         self.offset = offset
@@ -290,6 +290,46 @@ class Overlapped(StatusBlock):
         return f"<Overlapped offset={self.offset} {state}>"
 
 
+class OverlappedHandle(HandleOwner):
+    """Something whose operations are overlapped and can end as packets: what `associate` takes."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, system: ThreadSystem, handle: int, file: FileObject) -> None:
+        super().__init__(system, handle)
+        self._file = file
+
+    @property
+    def waitable(self) -> FileObject:
+        """The kernel's file object, signalled when an operation has ended; `ValueError` once closed."""
+        assert self.handle
+        return self._file
+
+    @property
+    def outstanding(self) -> int:
+        """Operations that have not ended yet."""
+        return len(self._file.requests)
+
+    def cancel(self, overlapped: Overlapped | None = None) -> bool:
+        """Ask for an early end of one outstanding operation, or of all; False when there was none (I-40, 1168).
+
+        Each cancelled one still brings its packet: error 995, or a normal end that came first (I-41).  Never blocks.
+        """
+        file = self.waitable
+        return self._system.perform(file.cancel_requests, block=overlapped) > 0
+
+    def _issue(
+        self, start: Callable[[FileObject, Ask], int], overlapped: Overlapped, about: object = None
+    ) -> Overlapped:
+        """Start an operation; an immediate error leaves as an exception, and no packet will come (I-03)."""
+        file = self.waitable
+        overlapped.begin()
+        code = start(file, Ask(overlapped, context=overlapped))
+        if status.is_error(code):
+            raise win32_error(status_to_error(code), about)
+        return overlapped
+
+
 _MODES: dict[str, tuple[int, Disposition]] = {
     "r": (Access.FILE_READ_DATA, Disposition.OPEN_EXISTING),
     "r+": (Access.FILE_READ_DATA | Access.FILE_WRITE_DATA, Disposition.OPEN_EXISTING),
@@ -301,7 +341,7 @@ _MODES: dict[str, tuple[int, Disposition]] = {
 }
 
 
-class File(HandleOwner):
+class File(OverlappedHandle):
     """A disk file opened for overlapped I/O: every operation names its offset and any number may be in flight.
 
     `mode` is one of r, r+, w, w+, x, x+, a (always binary; `a` writes at the end whatever the offset says).  `caching`
@@ -311,7 +351,7 @@ class File(HandleOwner):
     otherwise), `ValueError` and `TypeError` for the arguments.
     """
 
-    __slots__ = ("_access", "_file", "path")
+    __slots__ = ("_access", "path")
 
     def __init__(
         self, path: str | os.PathLike[str], mode: str = "r", *, caching: Caching = Caching.CACHED
@@ -329,23 +369,11 @@ class File(HandleOwner):
         )
         system = current_system()
         try:
-            self._file = open_file(system, self.path, options).file
+            file = open_file(system, self.path, options).file
         except NtError as error:
             raise _open_error(error, self.path) from None
-        super().__init__(system, system.perform(system.process.handles.open, self._file, access))
+        super().__init__(system, system.perform(system.process.handles.open, file, access), file)
         self._access = access
-
-    @property
-    def waitable(self) -> FileObject:
-        """The kernel's file object, signalled when an operation has ended; `ValueError` once closed."""
-        if self._handle is None:
-            raise ValueError(f"this File is closed: {self.path}")
-        return self._file
-
-    @property
-    def outstanding(self) -> int:
-        """Operations that have not ended yet."""
-        return len(self._file.requests)
 
     def read(self, size: int, offset: int = 0, *, tag: Any = None) -> Overlapped:
         """Start to read up to `size` bytes at `offset` (bytes from the start).  Returns at once.
@@ -368,26 +396,17 @@ class File(HandleOwner):
 
     def _start(self, wanted: int, data: memoryview, offset: int, tag: Any) -> Overlapped:
         check_integer("offset", offset, 0, (1 << 63) - 1)
-        file = self.waitable
+        assert self.handle
         if not self._access & wanted:
             raise win32_error(status.ERROR_ACCESS_DENIED, self.path)
-        overlapped = Overlapped(self, offset, data, tag)
-        overlapped.begin()
-        device = file.device
-        assert isinstance(device, IoDevice)
-        start = device.read if wanted == Access.FILE_READ_DATA else device.write
-        code = start(self._system, file, data, offset, Ask(overlapped, context=overlapped))
-        if status.is_error(code):
-            raise win32_error(status_to_error(code), self.path)
-        return overlapped
 
-    def cancel(self, overlapped: Overlapped | None = None) -> bool:
-        """Ask for an early end of one outstanding operation, or of all; False when there was none (I-40, 1168).
+        def start(file: FileObject, ask: Ask) -> int:
+            device = file.device
+            assert isinstance(device, IoDevice)
+            operation = device.read if wanted == Access.FILE_READ_DATA else device.write
+            return operation(self._system, file, data, offset, ask)
 
-        Each cancelled one still brings its packet: error 995, or a normal end that came first (I-41).  Never blocks.
-        """
-        file = self.waitable
-        return self._system.perform(file.cancel_requests, block=overlapped) > 0
+        return self._issue(start, Overlapped(self, offset, data, tag), self.path)
 
     def __repr__(self) -> str:
         return f"<File {self.path!r}{' closed' if self.closed else ''}>"
