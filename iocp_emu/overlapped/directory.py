@@ -1,19 +1,20 @@
-"""Directory handles and change notification (ReadDirectoryChangesW), by polling.
+"""Directory handles and change notification (ReadDirectoryChangesW).
 
-Theory.  No call that every host has tells of changes in a directory, so they are found by looking at it again about
-every 50 ms and comparing.  The first watch of a file object fixes the filter and the scope, as on Windows, and takes
-the first look within the call: whatever happens after the call is seen.  A report answers the oldest watch and becomes
-the state that the next look is compared with; so what happens while no watch is armed is reported to the next one.
+Theory.  Changes in a directory are found by looking at it again and comparing.  The first watch of a file object fixes
+the filter and the scope, as on Windows, and takes the first look within the call: whatever happens after the call is
+seen.  A report answers the oldest watch and becomes the state that the next look is compared with; so what happens
+while no watch is armed is reported to the next one, and that look, too, is taken within the call.
 
-One thread looks, for all directories of the process.  It is started by the first armed watch and ends when none is
-armed any more; it keeps no system alive.
+One thread looks, for all directories of the process: when the host says that something has changed (`notifiers`), else
+about every 50 ms; `Directory.coverage.source` tells which.  The thread is started by the first armed watch and ends
+when none is armed any more; it keeps no system alive.
 
 Rules of this file: I-05, I-41, I-43, I-54, vector file-21.
 
 Own rules.  A watch always pends.  It ends with records, with STATUS_NOTIFY_ENUM_DIR and 0 bytes when they need more
 room than there is, with STATUS_DELETE_PENDING when the directory is gone, cancelled when asked to, and when the last
 handle is closed.  The list of watches is changed under the kernel lock, the list of looked-at directories under the
-poller's own, which is never held while anything else is asked for.
+poller's own, which is never held while anything else is asked for; one thread at a time looks at a directory.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -31,20 +31,38 @@ from ..kernel.objects import Access, NtError
 from .device import Ask, IoDevice, Transferred
 from .engine import finish, issue
 from .files import Opened
+from .notifiers import NOTIFIER, ChangeSource, Coverage
 from .opening import Disposition, OnClose, OpenOptions, delete, refusal_of, status_of
 from .sharing import FileTable, Opening, RealFile, file_table
-from .snapshots import VALID_FILTERS, Action, Change, NotifyFilter, Scope, Snapshot, changes, look, pack
+from .snapshots import (
+    VALID_FILTERS,
+    Action,
+    Change,
+    NotifyFilter,
+    Scope,
+    Snapshot,
+    changes,
+    directories_in,
+    look,
+    pack,
+    passing,
+)
 
 if TYPE_CHECKING:
     from ..runtime.threads import ThreadSystem
 
-__all__ = ["Action", "Directory", "NotifyFilter", "Scope", "open_directory"]
+__all__ = ["Action", "ChangeSource", "Directory", "NotifyFilter", "Scope", "open_directory"]
 
 POLL_SECONDS = 0.05
+LONGEST_WAIT_SECONDS = 1.0
+MOST_LOOKS = 5
 
 
 class Directory(IoDevice):
-    """An open directory, the device of one file object.  `path` is absolute."""
+    """An open directory, the device of one file object.  `path` is absolute.
+
+    `coverage.source` says how changes are found.
+    """
 
     def __init__(self, path: str, table: FileTable, real: RealFile, opening: Opening, on_close: OnClose) -> None:
         self.path = path
@@ -52,6 +70,8 @@ class Directory(IoDevice):
         self.scope = Scope.DIRECTORY
         self.wanted = 0
         self.seen: Snapshot | None = None
+        self.coverage = Coverage(path)
+        self._looking = threading.Lock()
         self._table = table
         self._real = real
         self._opening = opening
@@ -77,7 +97,7 @@ class Directory(IoDevice):
         seen = self.seen
         if seen is None:
             try:
-                seen = look(self.path, scope)
+                seen = self._look(scope, notify_filter)
             except OSError as error:
                 return _status_of_lost(error)
 
@@ -90,21 +110,50 @@ class Directory(IoDevice):
         return issue(system, file, ask, self, begin, lambda: POLLER.arm(system, self))
 
     def poll(self, system: ThreadSystem) -> None:
-        """On the poller's thread: look, compare, and answer the oldest watch if there is something to say."""
+        """Look, compare, and answer the oldest watch if there is something to say."""
+        with self._looking:
+            assert self.seen is not None
+            try:
+                now = self._look_at_rest()
+            except OSError as error:
+                system.perform(self._answer, Transferred(_status_of_lost(error)))
+                return
+            created, self.coverage.created = self.coverage.created, {}
+            report = changes(self.seen, now, self.wanted)
+            report += passing(created, self.seen, now, self.wanted)
+            if not report or system.perform(self._report, report):
+                self.seen = now
+            else:
+                self.coverage.created = created | self.coverage.created
+
+    def _look_at_rest(self) -> Snapshot:
+        """The entries now; a renamed one is easily missed under both names by a look that it falls into."""
         assert self.seen is not None
-        try:
-            now = look(self.path, self.scope)
-        except OSError as error:
-            system.perform(self._answer, Transferred(_status_of_lost(error)))
-            return
-        report = changes(self.seen, now, self.wanted)
-        if not report or system.perform(self._report, report):
-            self.seen = now
+        now = self.seen
+        for _ in range(MOST_LOOKS):
+            self.coverage.has_rung = False
+            now = self._look(self.scope, self.wanted)
+            NOTIFIER.collect()
+            if not self.coverage.has_rung:
+                break
+        return now
+
+    def _look(self, scope: Scope, wanted: int) -> Snapshot:
+        """The entries now; from here on the host tells of changes in them, if it can."""
+        now = look(self.path, scope)
+        # Hosts tell of reading a directory as of reading a file: looking would ring for ever.
+        while not wanted & NotifyFilter.LAST_ACCESS and NOTIFIER.cover(self.coverage, directories_in(now, scope)):
+            now = look(self.path, scope)
+        return now
 
     def refuse(self) -> None:
         """Under the kernel lock: nobody will ever look; end every watch."""
         while self.watches:
             self._answer(Transferred(status.STATUS_INSUFFICIENT_RESOURCES))
+
+    def __del__(self) -> None:
+        # The whole system was forgotten with the directory open.
+        NOTIFIER.leave(self.coverage)
 
     def _report(self, report: list[Change]) -> bool:
         """Under the kernel lock: False when nobody watches, so that these changes are found again later."""
@@ -131,6 +180,7 @@ class Directory(IoDevice):
         """The last handle is closed: nobody can be told any more (I-43)."""
         for request in list(self.watches):
             self.cancel(request)
+        NOTIFIER.leave(self.coverage)
         if self._on_close is OnClose.DELETE:
             self._real.is_doomed = True
 
@@ -145,7 +195,7 @@ class Directory(IoDevice):
 
 
 class Poller:
-    """The one thread that looks at directories, every `interval` seconds, while a watch is armed.
+    """The one thread that looks at directories while a watch is armed, every `interval` seconds where it must.
 
     `is_running`: the thread exists.
     """
@@ -161,7 +211,9 @@ class Poller:
         self.is_running = False
 
     def arm(self, system: ThreadSystem, directory: Directory) -> None:
-        """Look at `directory` as long as it has watches, or end them when the host starts no thread.  Never blocks."""
+        """Look at `directory` now and as long as it has watches, or end them when the host starts no thread."""
+        if directory.watches:
+            directory.poll(system)
         with self._lock:
             self._armed[directory] = weakref.ref(system)
             if self.is_running:
@@ -180,13 +232,16 @@ class Poller:
 
     def _run(self) -> None:
         while self._next_round():
-            time.sleep(self.interval)
+            polls = any(directory.coverage.source is ChangeSource.POLLING for directory in list(self._armed))
+            NOTIFIER.wait(self.interval if polls else LONGEST_WAIT_SECONDS)
 
     def _next_round(self) -> bool:
-        """Look at every directory once; False when there is none left."""
+        """Look at every directory that may have changed; False when there is none left."""
+        NOTIFIER.collect()
         for directory, reference in list(self._armed.items()):
             system = reference()
-            if system is not None and directory.watches:
+            is_due = directory.coverage.has_rung or directory.coverage.source is ChangeSource.POLLING
+            if system is not None and directory.watches and is_due:
                 directory.poll(system)
             del system
             with self._lock:

@@ -8,7 +8,8 @@ used again, size and time of writing too) are one renamed entry; what is in a re
 Rules of this file: FILE_NOTIFY_INFORMATION and the filters and actions of ReadDirectoryChangesW (winnt.h).
 
 Own rules.  What happened between two looks is only guessed from them: something created and deleted in between is
-not seen at all, and the order of the changes is ours: what went, was renamed, came, was modified; each by name.
+seen only where the host tells of it, and the order of the changes is ours: what went, was renamed, came, was modified,
+came and went again; each by name.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def changes(old: Snapshot, new: Snapshot, wanted: int) -> list[Change]:
         old = {_moved_along(name, further): entry for name, entry in old.items()}
 
     def is_wanted(entry: Entry) -> bool:
-        return bool(wanted & (NotifyFilter.DIR_NAME if entry.is_directory else NotifyFilter.FILE_NAME))
+        return bool(wanted & _kind_of_name(entry.is_directory))
 
     went = sorted(name for name in _absent(old, new) if name not in renamed and is_wanted(old[name]))
     came = sorted(name for name in _absent(new, old) - set(renamed.values()) if is_wanted(new[name]))
@@ -165,6 +166,24 @@ def changes(old: Snapshot, new: Snapshot, wanted: int) -> list[Change]:
     report += [(Action.ADDED, name) for name in came]
     report += [(Action.MODIFIED, name) for name in modified]
     return report
+
+
+def passing(created: dict[str, bool], old: Snapshot, new: Snapshot, wanted: int) -> list[Change]:
+    """What is reported of names that came and went between two looks; `created` says which are directories."""
+    report: list[Change] = []
+    for name, is_directory in created.items():
+        if name not in old and name not in new and wanted & _kind_of_name(is_directory):
+            report += [(Action.ADDED, name), (Action.REMOVED, name)]
+    return report
+
+
+def directories_in(entries: Snapshot, scope: Scope) -> list[str]:
+    """The directories below the watched one that the watch is about."""
+    return [name for name, entry in entries.items() if entry.is_directory] if scope is Scope.SUBTREE else []
+
+
+def _kind_of_name(is_directory: bool) -> NotifyFilter:
+    return NotifyFilter.DIR_NAME if is_directory else NotifyFilter.FILE_NAME
 
 
 def _absent(these: Snapshot, those: Snapshot) -> set[str]:
