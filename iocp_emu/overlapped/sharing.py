@@ -7,7 +7,7 @@ that the other uses.  One that uses none of the three takes no part in this.
 
 Own rules.  A table belongs to one emulated machine and is used under its kernel lock, so two systems of one process
 are like two machines with a common disk: they do not see each other's openings.  Refusals are `NtError` and change
-nothing.  O(openings of the file).
+nothing.  O(1): there are few ways to open a file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import status
 from ..kernel.objects import Access, NtError
@@ -51,14 +52,11 @@ def uses(access: int) -> Share:
     return used
 
 
-class Opening:
-    """One opening of a real file.  Compared by identity."""
+class Opening(NamedTuple):
+    """How a real file was opened: what that uses, and what it lets others use."""
 
-    __slots__ = ("share", "used")
-
-    def __init__(self, used: Share, share: Share) -> None:
-        self.used = used
-        self.share = share
+    used: Share
+    share: Share
 
     def goes_with(self, other: Opening) -> bool:
         """Whether both may be open at once."""
@@ -70,14 +68,15 @@ class Opening:
 class RealFile:
     """A file that is open at least once.
 
-    `appending` is held while something is written at the end; `is_doomed`: it is deleted when nobody has it open.
+    `openings` counts how often it is open in which way; `appending` is held while something is written at the end;
+    `is_doomed`: it is deleted when nobody has it open.
     """
 
     __slots__ = ("appending", "identity", "is_doomed", "locks", "openings")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        self.openings: list[Opening] = []
+        self.openings: Counter[Opening] = Counter()
         self.locks = RangeLocks()
         self.appending = threading.Lock()
         self.is_doomed = False
@@ -103,13 +102,15 @@ class FileTable:
         asked = Opening(opening.used | momentary, opening.share)
         if not all(asked.goes_with(other) for other in file.openings):
             raise NtError(status.STATUS_SHARING_VIOLATION)
-        file.openings.append(opening)
+        file.openings[opening] += 1
         self._files[identity] = file
         return file
 
     def leave(self, file: RealFile, opening: Opening) -> bool:
         """Remove `opening`; True when it was the last and the file is doomed, so that the caller shall delete it."""
-        file.openings.remove(opening)
+        file.openings[opening] -= 1
+        if not file.openings[opening]:
+            del file.openings[opening]
         if file.openings:
             return False
         del self._files[file.identity]
