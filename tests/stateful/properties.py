@@ -1,25 +1,32 @@
 """The properties of chapter P that speak of histories, judged from outside: two views and what a verb answered.
 
-Theory.  Every packet carries a stamp, growing in the order in which packets came into being, and every parking gets
-the time of the step in which it was seen.  With that, order and number of deliveries can be judged without knowing how
-the queue works: a packet is delivered when a dequeue answers with it or a readied thread holds it.
+Theory.  What a single verb may do is judged by the product (`iocp_emu.testing.properties`), from two views in which
+every packet carries a stamp, growing in the order in which packets came into being.  Here is what only a whole history
+shows: that in the end nothing is lost, what a request owes (P-15, P-16), and that time that is over stays over (P-11).
 
 Own rules.  Nothing here asks the naive model; a property that both models broke together would still be found.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from iocp_emu import status
+from iocp_emu.kernel.completion import IoCompletion
+from iocp_emu.kernel.queue import RemoveOutcome
 from iocp_emu.profiles import IssuerAffinity, Profile
-from tests.stateful.driver import Completion, Driver, Outcome
+from iocp_emu.testing.properties import (
+    GIVES_UP_A_SLOT,
+    Delivery,
+    PortView,
+    Step,
+    ThreadView,
+    judge,
+    require,
+)
+from tests.stateful.driver import STATES, Completion, Driver, Outcome
 
 View = dict[str, list[Any]]
-
-GIVES_UP_A_SLOT = frozenset({"block", "exit", "suspend", "wait", "remove"})
-"""Verbs that may release one waiter because their thread stops running, or leaves its port (P-10)."""
 
 
 class History:
@@ -29,8 +36,6 @@ class History:
         self.driver = driver
         self.profile = profile
         self.before: View = driver.view()
-        self.steps = 0
-        self.parked_at: dict[int, tuple[int, int]] = {}
         self.owed: dict[int, int] = {}
         self.port_of_stamp: dict[int, int] = {}
         self.delivered: dict[int, list[int]] = {}
@@ -47,19 +52,12 @@ class History:
 
     def observe(self, verb: str, arguments: tuple[Any, ...], outcome: Outcome) -> None:
         """Judge one step."""
-        self.steps += 1
         after = self.driver.view()
-        step = Step(self, verb, arguments, outcome, after)
-        step.check_packets()
-        step.check_counts()
-        step.check_releases()
-        step.check_dequeue()
-        step.check_ends()
-        step.check_status_blocks()
+        Watched(self, verb, arguments, outcome, after).judge()
         self.before = after
 
 
-class Step:
+class Watched:
     """One verb with both sides of it."""
 
     def __init__(self, history: History, verb: str, arguments: tuple[Any, ...], outcome: Outcome, after: View) -> None:
@@ -88,178 +86,129 @@ class Step:
     def _got(outcome: Outcome) -> list[Any]:
         return outcome[1] if isinstance(outcome, tuple) and outcome[0] == "got" else []
 
-    def _require(self, condition: bool, rule: str, message: str) -> None:
-        if not condition:
-            raise AssertionError(f"{rule}: {message}")
+    def judge(self) -> None:
+        """All that chapter P says of one verb, as the product judges it, and what only a whole history shows."""
+        fresh = self._fresh()
+        self.check_totals()
+        if not self.is_refused:
+            judge(self._step(fresh), self.history.profile)
+        self.check_expired()
+        self.check_status_blocks()
 
-    def _ports(self) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:
-        """Number, view before and view after of every port that lived before and lives now."""
-        both = zip(self.before["port"], self.after["port"], strict=False)
-        return [(number, old, new) for number, (old, new) in enumerate(both) if old and new]
+    def _step(self, fresh: dict[int, list[int]]) -> Step:
+        """The step in the product's words."""
+        named = None
+        if self.verb in ("remove", "post"):
+            _, handle, *_ = self.arguments
+            obj = self.history.driver.processes[self._process()].handles.lookup(
+                self.history.driver.handles[handle], IoCompletion
+            )
+            named = self.history.driver.ports.index(obj)
+        is_outcome = isinstance(self.outcome, str) and self.outcome in RemoveOutcome.__members__
+        direct = self._delivery(self.actor, self.taken_directly)
+        return Step(
+            verb=self.verb,
+            actor=self.actor,
+            port=named,
+            threads_before=threads_of(self.before),
+            threads_after=threads_of(self.after),
+            ports_before=self._ports(self.before),
+            ports_after=self._ports(self.after),
+            outcome=RemoveOutcome[self.outcome] if is_outcome else self.outcome,
+            is_poll=self.verb == "remove" and self.arguments[3],
+            got=direct if self.taken_directly else None,
+            readied=self.effects.readied,
+            woken_with=[self._delivery(thread, stamps) for thread, stamps in self.taken_by.items()],
+            reentered=frozenset(self._reentered()),
+            fresh=fresh,
+            inserts=len(self.effects.posted) + len(self.effects.completions),
+        )
 
-    # -- packets -----------------------------------------------------------------------------------------------
+    def _process(self) -> int:
+        """The process in whose table the verb looks its handle up."""
+        driver = self.history.driver
+        if self.verb == "post":
+            return int(self.arguments[0])
+        return driver.processes.index(driver.threads[self.arguments[0]].process)
 
-    def check_packets(self) -> None:
-        """P-03, P-04, P-05 and, by what is owed, P-15."""
+    def _delivery(self, thread: int | None, stamps: list[int]) -> Delivery:
+        port = self.history.port_of_stamp[stamps[0]] if stamps else -1
+        return Delivery(-1 if thread is None else thread, port, tuple(stamps))
+
+    def _ports(self, view: View) -> list[PortView | None]:
+        ports = self.history.driver.ports
+        return [
+            None
+            if port is None
+            else PortView(
+                port["count"],
+                port["limit"],
+                tuple(port["waiters"]),
+                tuple(port["members"]),
+                tuple(packet[3] for packet in port["packets"]),
+                view["dropped"][number],
+                ports[number].is_closed,  # no view shows it; it is looked at only after the verb
+                port["run down"],
+            )
+            for number, port in enumerate(view["port"])
+        ]
+
+    def _reentered(self) -> list[int]:
+        """Threads that have been taken out of their wait and have looked again (Q-08, Q-17, I-34)."""
         history = self.history
-        fresh: dict[int, list[int]] = {}
-        for stamp, port in self.effects.posted:
-            history.port_of_stamp[stamp] = port
-            fresh.setdefault(port, []).append(stamp)
-        for fact in self.effects.completions:
-            if fact.port is not None and owes_a_packet(fact):
-                history.port_of_stamp[fact.stamp] = fact.port
-                fresh.setdefault(fact.port, []).append(fact.stamp)
-        for port, stamps in fresh.items():
-            history.owed[port] = history.owed.get(port, 0) + len(stamps)
-        for stamp in self.delivered:
-            self._require(stamp in history.port_of_stamp, "P-15", f"packet {stamp} is of no port and owed by nobody")
-            history.delivered.setdefault(history.port_of_stamp[stamp], []).append(stamp)
-        for number, view in enumerate(self.after["port"]):
-            queued = [packet[3] for packet in view["packets"]] if view else []
-            delivered = history.delivered.get(number, [])
-            strays = [stamp for stamp in queued if history.port_of_stamp.get(stamp) != number]
-            self._require(not strays, "P-15", f"port {number} queues {strays}, which are not its own")
-            seen = delivered + queued
-            self._require(
-                all(earlier < later for earlier, later in pairwise(seen)),
-                "P-04",
-                f"port {number} delivered {delivered} and queues {queued}",
-            )
-            total = len(seen) + self.after["dropped"][number]
-            owed = history.owed.get(number, 0)
-            self._require(total == owed, "P-05", f"port {number}: {total} delivered, queued or dropped of {owed}")
-            handed = [stamp for stamp in fresh.get(number, []) if stamp in self.delivered]
-            if handed:
-                # Packets that the same verb has taken away before do not stand in its way.
-                older = [s for s in self.delivered if history.port_of_stamp[s] == number and s not in handed]
-                depth = self.before["port"][number]["depth"]
-                self._require(depth == len(older), "P-03", f"port {number}: {handed} handed off at depth {depth}")
-
-    # -- counts ------------------------------------------------------------------------------------------------
-
-    def check_counts(self) -> None:
-        """P-06, P-12, P-18 and the count itself (P-01)."""
-        threads = self.after["thread"]
-        for number, old, new in self._ports():
-            runnable = [t for t in new["members"] if threads[t]["state"] == "runnable"]
-            self._require(new["count"] == len(runnable), "P-01", f"port {number}: {new['count']} is not {runnable}")
-            if not self.profile_limits:
-                continue
-            limit = new["limit"]
-            deliveries = [s for s in self.delivered if self.history.port_of_stamp[s] == number]
-            woken = [t for t in runnable if t in self.effects.readied and t not in self.taken_by]
-            self._require(
-                not deliveries or new["count"] - len(woken) <= limit,
-                "P-06",
-                f"port {number}: {deliveries} delivered at {new['count']}/{limit}",
-            )
-            excess = old["count"] - limit
-            self._require(
-                excess <= 0 or not deliveries,
-                "P-12",
-                f"port {number}: {deliveries} delivered at {old['count']}/{limit}",
-            )
-            if excess > 0 and self.verb == "remove" and self.outcome == "parked" and self.actor in old["members"]:
-                self._require(
-                    new["count"] == old["count"] - 1, "P-12", f"port {number}: parking left {new['count']}/{limit}"
-                )
-        for number, view in enumerate(self.after["port"]):
-            if view and (not self.profile_limits or view["limit"] >= len(threads)):
-                self._require(not (view["waiters"] and view["depth"]), "P-18", f"port {number} keeps {view}")
-
-    @property
-    def profile_limits(self) -> bool:
-        """Whether the concurrency value means anything."""
-        return self.history.profile.limit_enforced
-
-    # -- waiters -----------------------------------------------------------------------------------------------
-
-    def check_releases(self) -> None:
-        """P-07, P-09, P-10."""
-        history = self.history
-        threads = self.after["thread"]
         again = [*self.effects.interrupted]
         if self.verb == "resume" and self.actor is not None:
             again.append(self.actor)
         for fact in self.effects.completions:
             if history.runs_in_issuer(fact):
                 again.append(history.driver.threads.index(history.driver.requests[fact.request].thread))
-        released_anywhere = 0
-        for number, old in enumerate(self.before["port"]):
-            new = self.after["port"][number]
-            steady = [t for t in old["waiters"] if t not in again] if old else []
-            released = [t for t in self.taken_by if t in steady]
-            released_anywhere += len(released)
-            rest = [t for t in steady if new and t in new["waiters"]]
-            for position, thread in enumerate(released):
-                for other in [*released[position + 1 :], *rest]:
-                    self._require(
-                        history.parked_at[other] < history.parked_at[thread],
-                        "P-09",
-                        f"T{thread} was released before T{other}, which had parked later",
-                    )
-        slots = int(self.verb in GIVES_UP_A_SLOT)
-        inserts = len(self.effects.posted) + len(self.effects.completions)
-        self._require(
-            released_anywhere <= slots + inserts,
-            "P-10",
-            f"{self.verb} released {released_anywhere} waiters with {inserts} packets",
-        )
-        for number, new in enumerate(self.after["port"]):
-            old = self.before["port"][number] if number < len(self.before["port"]) else None
-            for position, thread in enumerate(new["waiters"] if new else []):
-                if old is None or thread not in old["waiters"] or thread in again:
-                    history.parked_at[thread] = (history.steps, position)
-                fits = threads[thread]["state"] == "parked" and threads[thread]["port"] == number
-                self._require(fits, "P-07", f"T{thread} waits on port {number} but is {threads[thread]}")
-        parked = [number for number, thread in enumerate(threads) if thread["state"] == "parked"]
-        listed = sorted(thread for view in self.after["port"] if view for thread in view["waiters"])
-        self._require(parked == listed, "P-07", f"parked are {parked}, on the lists {listed}")
+        return again
+
+    # -- packets -----------------------------------------------------------------------------------------------
+
+    def _fresh(self) -> dict[int, list[int]]:
+        """The packets that came into being, by port: posted ones, and those that are owed (P-15)."""
+        history = self.history
+        fresh: dict[int, list[int]] = {}
+        for stamp, port in self.effects.posted:
+            fresh.setdefault(port, []).append(stamp)
+        for fact in self.effects.completions:
+            if fact.port is not None and owes_a_packet(fact):
+                fresh.setdefault(fact.port, []).append(fact.stamp)
+        for port, stamps in fresh.items():
+            history.owed[port] = history.owed.get(port, 0) + len(stamps)
+            history.port_of_stamp.update(dict.fromkeys(stamps, port))
+        return fresh
+
+    def check_totals(self) -> None:
+        """P-05 over the whole life of a port, its end included, and P-15: nothing comes that is not owed."""
+        history = self.history
+        for stamp in self.delivered:
+            require(stamp in history.port_of_stamp, "P-15", f"packet {stamp} is of no port and owed by nobody")
+            history.delivered.setdefault(history.port_of_stamp[stamp], []).append(stamp)
+        for number, view in enumerate(self.after["port"]):
+            queued = [packet[3] for packet in view["packets"]] if view else []
+            strays = [stamp for stamp in queued if history.port_of_stamp.get(stamp) != number]
+            require(not strays, "P-15", f"port {number} queues {strays}, which are not its own")
+            total = len(history.delivered.get(number, [])) + len(queued) + self.after["dropped"][number]
+            owed = history.owed.get(number, 0)
+            require(total == owed, "P-05", f"port {number}: {total} delivered, queued or dropped of {owed}")
 
     # -- the dequeuing thread ----------------------------------------------------------------------------------
 
-    def check_dequeue(self) -> None:
-        """P-08 and P-11."""
+    def check_expired(self) -> None:
+        """P-11 over a history: a call whose time passed while its thread was suspended never parks again."""
         history = self.history
         threads = self.after["thread"]
         if self.verb == "remove" and not self.is_refused:
-            assert self.actor is not None
-            history.expired.discard(self.actor)
-            state, home = threads[self.actor]["state"], threads[self.actor]["port"]
-            _, handle, _, due, _ = self.arguments
-            named = history.driver.ports.index(history.driver.find_for(self.actor, handle, object))
-            if self.outcome == "USER_APC" and home != named:
-                self._require(home == self.before["thread"][self.actor]["port"], "G-14", "the association changed")
-            else:
-                self._require(home == named, "P-08", f"T{self.actor} dequeued from {named}, belongs to {home}")
-            self._require(not due or state == "runnable", "P-11", f"T{self.actor} is {state} after a poll")
+            history.expired.discard(self.arguments[0])
         if self.verb == "expire":
-            assert self.actor is not None
-            history.expired.add(self.actor)
+            history.expired.add(self.arguments[0])
         for number in list(history.expired):
             state = threads[number]["state"]
-            self._require(state != "parked", "P-11", f"T{number} is parked although its time is over")
+            require(state != "parked", "P-11", f"T{number} is parked although its time is over")
             if state in ("runnable", "exited"):
                 history.expired.discard(number)
-
-    # -- the end of a port -------------------------------------------------------------------------------------
-
-    def check_ends(self) -> None:
-        """P-13, P-14."""
-        for number, old in enumerate(self.before["port"]):
-            new = self.after["port"][number]
-            self._require(not (old is None and new), "P-14", f"port {number} is back")
-            if new and new["run down"]:
-                empty = not (new["waiters"] or new["members"] or new["packets"] or new["count"])
-                self._require(empty, "P-13", f"port {number} is run down: {new}")
-        kernel_ports = self.history.driver.ports
-        for number, port in enumerate(kernel_ports):
-            if port.is_closed and self.history.profile.close_wakes_waiters:
-                stamps = [s for s in self.delivered if self.history.port_of_stamp[s] == number]
-                self._require(not stamps, "P-13", f"port {number} is closed and delivered {stamps}")
-                new = self.after["port"][number]
-                self._require(new is None or new["run down"], "P-13", f"port {number} is closed: {new}")
 
     # -- status blocks -----------------------------------------------------------------------------------------
 
@@ -286,13 +235,19 @@ class Step:
             block = self.after["request"][number][2:]
             packet = next((packet for packet in returned if packet[3] == stamp), None)
             if packet is None:
-                self._require(block[0] == status.STATUS_PENDING, "P-16", f"r{number} is {block} before its dequeue")
+                require(block[0] == status.STATUS_PENDING, "P-16", f"r{number} is {block} before its dequeue")
             else:
                 history.final_blocks[number] = packet[2:]
                 del history.late[stamp]
         for number, final in history.final_blocks.items():
             block = self.after["request"][number][2:]
-            self._require(tuple(block) == tuple(final), "P-16", f"r{number} is {block}, not {final}")
+            require(tuple(block) == tuple(final), "P-16", f"r{number} is {block}, not {final}")
+
+
+def threads_of(view: View) -> list[ThreadView]:
+    """The threads of a view in the product's words."""
+    states = {name: state for state, name in STATES.items()}
+    return [ThreadView(states[thread["state"]], thread["port"]) for thread in view["thread"]]
 
 
 def owes_a_packet(fact: Completion) -> bool:

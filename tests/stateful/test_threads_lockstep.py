@@ -22,7 +22,7 @@ import pytest
 from hypothesis.stateful import precondition, rule
 
 from iocp_emu import status
-from iocp_emu.kernel.completion import IoCompletion
+from iocp_emu.kernel.completion import IoCompletion, Packet
 from iocp_emu.kernel.invariants import check
 from iocp_emu.kernel.objects import Access, NtError
 from iocp_emu.kernel.thread import ThreadState
@@ -148,7 +148,7 @@ class ThreadDriver(Driver):
         def call() -> Outcome:
             if maximum == 1 and not alertable:
                 packet = self.system.remove_one(port, timeout)
-                return plain([packet] if isinstance(packet, tuple) else packet)
+                return plain([packet] if isinstance(packet, Packet) else packet)
             return plain(self.system.remove_many(port, maximum, timeout, alertability(alertable)))
 
         return self.actors[thread].perform(call, when_waiting="parked")

@@ -1,0 +1,52 @@
+"""W9: exploring every history of the kernel's verbs; how fast, and how it grows with the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from time import process_time
+
+from ..measure import Comparison, Effort, Kind, OneByOne, Sample, WrongResult
+
+CONTESTANTS: Mapping[str, int] = {"2 threads": 2, "3 threads": 3, "4 threads": 4, "5 threads": 5}
+"""Worlds of two ports with concurrency value 1, by the number of threads."""
+
+PACKETS: Mapping[Effort, int] = {Effort.WARM_UP: 0, Effort.QUICK: 1, Effort.FULL: 4}
+"""How many may be queued at a time."""
+
+COVERED = "states/s"
+GENERATED = "generated/s"
+DISTINCT = "distinct/s"
+
+
+class Exploration(OneByOne):
+    """All histories of a bounded world: states covered per second of one core, every thread and port having a name.
+
+    Besides: the distinct states that stand for them, and those generated, known ones too, as model checkers count.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "explore", tuple(Comparison(world, COVERED, kind=Kind.FIGURE) for world in CONTESTANTS)
+        )
+
+    def contestants(self, effort: Effort) -> Sequence[str]:
+        return tuple(CONTESTANTS)
+
+    def measure(self, contestant: str, effort: Effort, random: Random) -> Sample:
+        from iocp_emu.testing import Bounds, Stop, explore_histories
+
+        bounds = Bounds(CONTESTANTS[contestant], (1, 1), PACKETS[effort])
+        start = process_time()  # of this one thread: what other programs take of the machine is no cost of ours
+        report = explore_histories(bounds)
+        seconds = process_time() - start
+        if report.stop is not Stop.COMPLETE:
+            raise WrongResult(str(report))
+        return Sample(
+            seconds / report.concrete_states,
+            {
+                COVERED: report.concrete_states / seconds,
+                GENERATED: report.transitions / seconds,
+                DISTINCT: report.states / seconds,
+            },
+        )

@@ -1,0 +1,93 @@
+"""Testing concurrent programs and the emulator itself: exploration, linearizability, hypothesis strategies.
+
+The names are loaded when they are first used, so that hypothesis is needed only by what is built on it: the strategies
+are in `iocp_emu.testing.strategies`, the machine in `iocp_emu.testing.machine`.  `README.md` beside this file has
+examples.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bounds import ALL_VERBS as ALL_VERBS
+    from .bounds import BASIC_VERBS as BASIC_VERBS
+    from .bounds import Bounds as Bounds
+    from .bounds import HistoryTextError as HistoryTextError
+    from .bounds import Move as Move
+    from .bounds import Verb as Verb
+    from .bounds import every_limit as every_limit
+    from .histories import HistoryReport as HistoryReport
+    from .histories import HistoryViolation as HistoryViolation
+    from .histories import Replay as Replay
+    from .histories import Stop as Stop
+    from .histories import explore_histories as explore_histories
+    from .histories import replay_history as replay_history
+    from .linearizability import EMPTY as EMPTY
+    from .linearizability import TIMED_OUT as TIMED_OUT
+    from .linearizability import FifoSpecification as FifoSpecification
+    from .linearizability import LifoSpecification as LifoSpecification
+    from .linearizability import Operation as Operation
+    from .linearizability import PortSpecification as PortSpecification
+    from .linearizability import Recorder as Recorder
+    from .linearizability import Specification as Specification
+    from .linearizability import Verdict as Verdict
+    from .linearizability import check_linearizable as check_linearizable
+
+_NAMES = {
+    "bounds": ("ALL_VERBS", "BASIC_VERBS", "Bounds", "HistoryTextError", "Move", "Verb", "every_limit"),
+    "histories": ("HistoryReport", "HistoryViolation", "Replay", "Stop", "explore_histories", "replay_history"),
+    "linearizability": (
+        "EMPTY",
+        "TIMED_OUT",
+        "FifoSpecification",
+        "LifoSpecification",
+        "Operation",
+        "PortSpecification",
+        "Recorder",
+        "Specification",
+        "Verdict",
+        "check_linearizable",
+    ),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "ALL_VERBS",
+    "BASIC_VERBS",
+    "Bounds",
+    "EMPTY",
+    "FifoSpecification",
+    "HistoryReport",
+    "HistoryTextError",
+    "HistoryViolation",
+    "LifoSpecification",
+    "Move",
+    "Operation",
+    "PortSpecification",
+    "Recorder",
+    "Replay",
+    "Specification",
+    "Stop",
+    "TIMED_OUT",
+    "Verb",
+    "Verdict",
+    "check_linearizable",
+    "every_limit",
+    "explore_histories",
+    "replay_history",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(_HOMES)
