@@ -23,6 +23,7 @@ from .kernel.waits import Event as KernelEvent
 from .port import HandleOwner, check_timeout
 from .runtime.ambient import current_system
 from .runtime.threads import OsThread, ThreadSystem
+from .runtime.virtual_system import VirtualSystem
 
 T = TypeVar("T")
 OwnerT = TypeVar("OwnerT", bound=HandleOwner)
@@ -89,6 +90,9 @@ class SpawnedThread(WaitableOwner, Generic[T]):
         self._error: BaseException | None = None
         super().__init__(system, system.perform(system.process.handles.open, self._thread, Access.ALL))
         context = contextvars.copy_context()
+        if isinstance(system, VirtualSystem):
+            system.start(self._thread, context, lambda: self._call(function, args))
+            return
         try:
             threading.Thread(target=self._run, args=(context, function, args), name=name, daemon=True).start()
         except RuntimeError:
@@ -119,17 +123,27 @@ class SpawnedThread(WaitableOwner, Generic[T]):
         if not self.wait(timeout):
             raise WaitTimeout(status.WAIT_TIMEOUT)
         if self._error is not None:
+            if isinstance(self._system, VirtualSystem):
+                self._system.error_was_seen(self._thread)
             raise self._error
         return cast(T, self._result)
 
     def _run(self, context: contextvars.Context, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._system.adopt(self._thread)
         try:
-            self._result = context.run(function, *args)
-        except BaseException as error:
-            self._error = error
+            context.run(self._call, function, args)
+        except BaseException:
+            pass  # `join` has it
         finally:
             self._system.end_current_thread()
+
+    def _call(self, function: Callable[..., T], args: tuple[Any, ...]) -> T:
+        try:
+            self._result = function(*args)
+        except BaseException as error:
+            self._error = error
+            raise
+        return self._result
 
 
 def spawn(function: Callable[..., T], *args: Any, name: str | None = None) -> SpawnedThread[T]:
@@ -170,10 +184,13 @@ def wait(
 def sleep(seconds: float) -> None:
     """Sleep; the thread's slot is free meanwhile (Q-23).  0 gives up the processor and changes nothing (Q-29)."""
     duration = check_timeout(seconds)
-    if duration == 0:
-        yield_processor(0)
+    system = current_system()
+    if duration != 0:
+        system.wait((), timeout=duration)
+    elif isinstance(system, VirtualSystem):
+        system.yield_processor()
     else:
-        current_system().wait((), timeout=duration)
+        yield_processor(0)
 
 
 def compute(seconds: float) -> None:
@@ -181,6 +198,10 @@ def compute(seconds: float) -> None:
     duration = check_timeout(seconds)
     if duration is None:
         raise ValueError("seconds must be finite")
+    system = current_system()
+    if isinstance(system, VirtualSystem):
+        system.compute(duration)
+        return
     end = perf_counter() + duration
     while perf_counter() < end:
         pass

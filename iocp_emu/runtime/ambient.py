@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Generator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from .threads import ThreadSystem
 
@@ -34,6 +34,16 @@ def _make_shared() -> ThreadSystem:
         return _shared
 
 
+def bind(system: ThreadSystem) -> Token[ThreadSystem | None]:
+    """Make `system` the current one in this context, until `unbind` is called with the answer."""
+    return _in_use.set(system)
+
+
+def unbind(token: Token[ThreadSystem | None]) -> None:
+    """Undo one `bind`, in the context in which it was made."""
+    _in_use.reset(token)
+
+
 @contextlib.contextmanager
 def use(system: ThreadSystem) -> Generator[ThreadSystem]:
     """Let `system` be the current one inside the `with` block.
@@ -43,11 +53,11 @@ def use(system: ThreadSystem) -> Generator[ThreadSystem]:
     ...     current_system() is system
     True
     """
-    token = _in_use.set(system)
+    token = bind(system)
     try:
         yield system
     finally:
-        _in_use.reset(token)
+        unbind(token)
 
 
 def _forget_shared() -> None:
