@@ -12,9 +12,10 @@ when none is armed any more; it keeps no system alive.
 Rules of this file: I-05, I-41, I-43, I-54, vector file-21.
 
 Own rules.  A watch always pends.  It ends with records, with STATUS_NOTIFY_ENUM_DIR and 0 bytes when they need more
-room than there is, with STATUS_DELETE_PENDING when the directory is gone, cancelled when asked to, and when the last
-handle is closed.  The list of watches is changed under the kernel lock, the list of looked-at directories under the
-poller's own, which is never held while anything else is asked for; one thread at a time looks at a directory.
+room than there is, with STATUS_DELETE_PENDING when the directory is gone, with STATUS_CANCELLED when asked to, and with
+STATUS_NOTIFY_CLEANUP, which is no error, when the last handle is closed.  The list of watches is changed under the
+kernel lock, the list of looked-at directories under the poller's own, which is never held while anything else is asked
+for; one thread at a time looks at a directory.
 """
 
 from __future__ import annotations
@@ -177,9 +178,9 @@ class Directory(IoDevice):
         finish(request, Transferred(status.STATUS_CANCELLED))
 
     def cleanup(self, file: FileObject) -> None:
-        """The last handle is closed: nobody can be told any more (I-43)."""
-        for request in list(self.watches):
-            self.cancel(request)
+        """The last handle is closed: watches end without an error and without records (I-43)."""
+        while self.watches:
+            self._answer(Transferred(status.STATUS_NOTIFY_CLEANUP))
         NOTIFIER.leave(self.coverage)
         if self._on_close is OnClose.DELETE:
             self._real.is_doomed = True
