@@ -64,6 +64,9 @@ class NotificationMode(enum.IntFlag):
 
 
 KNOWN_MODES = 7
+# Tested at every completion, where an operation on flags would cost as much as all the rest.
+_SKIP_PORT = int(NotificationMode.SKIP_COMPLETION_PORT_ON_SUCCESS)
+_SKIP_EVENT = int(NotificationMode.SKIP_SET_EVENT_ON_HANDLE)
 
 
 class IoMode(enum.Enum):
@@ -102,13 +105,15 @@ class FileObject(Waitable):
 
     type_name = "File"
     all_access = Access.FILE_ALL
-    __slots__ = ("association", "device", "io_mode", "modes", "profile", "requests", "signalled")
+    __slots__ = ("association", "device", "io_mode", "modes", "port_excludes_apc", "profile", "requests", "signalled")
 
     def __init__(self, kernel: Kernel, device: Device, io_mode: IoMode, profile: Profile) -> None:
         super().__init__(kernel)
         self.device = device
         self.io_mode = io_mode
         self.profile = profile
+        # As disk files have it; whoever makes a pipe or socket says that it always does (fact ntfile-apc-invalid).
+        self.port_excludes_apc = profile.port_excludes_apc
         self.association: Association | None = None
         self.modes = 0
         self.signalled = True
@@ -156,13 +161,13 @@ class FileObject(Waitable):
             raise NtError(status.STATUS_NOT_IMPLEMENTED)
         if self.io_mode is IoMode.SYNCHRONOUS:
             raise NtError(status.STATUS_INVALID_PARAMETER)
-        self.modes |= flags & KNOWN_MODES
+        self.modes |= int(flags) & KNOWN_MODES
 
     # -- the file object's own event ---------------------------------------------------------------------------
 
     def signal(self) -> None:
         """Signal the file object, unless its modes forbid it (C-17, I-17)."""
-        if not self.modes & NotificationMode.SKIP_SET_EVENT_ON_HANDLE:
+        if not self.modes & _SKIP_EVENT:
             self.signalled = True
             self.wake_waits()
 
@@ -185,9 +190,9 @@ class FileObject(Waitable):
         """Issue a request: the event and the file's own are cleared, the file is kept alive (H-03).  O(1).
 
         `context` None means that no packet is wanted (I-07, I-09); `operation` is the device's business.
-        STATUS_INVALID_PARAMETER for an APC routine on an associated file (C-16, by profile).
+        STATUS_INVALID_PARAMETER for an APC routine on an associated file (C-16; on disk files by profile).
         """
-        if apc is not None and self.association is not None and self.profile.port_excludes_apc:
+        if apc is not None and self.association is not None and self.port_excludes_apc:
             raise NtError(status.STATUS_INVALID_PARAMETER)
         return IoRequest(self, thread, block, context, event, apc, operation)
 
@@ -373,7 +378,7 @@ class IoRequest(PacketSource):
             association is not None
             and self.context is not None
             and self.apc is None
-            and (self.has_pended or not self.file.modes & NotificationMode.SKIP_COMPLETION_PORT_ON_SUCCESS)
+            and (self.has_pended or not self.file.modes & _SKIP_PORT)
         )
         late = (
             wants_packet

@@ -58,12 +58,12 @@ def test_dispositions(
 
 
 def test_refused_names(machine: ThreadSystem, path: Path) -> None:
-    """3 no such directory, 5 a directory opened as a file, 50 a pipe, 2 another device, 32 a share that is missing."""
+    """3 no such directory, 5 a directory opened as a file, 2 no such pipe or device, 32 a share that is missing."""
     for name, error in (
         (str(path.parent / "none" / "file"), 3),
         (str(path.parent), 5),
-        ("\\\\.\\pipe\\name", 50),
-        ("//./PIPE/name", 50),
+        ("\\\\.\\pipe\\name", 2),
+        ("//./PIPE/name", 2),
         ("\\\\.\\PhysicalDrive0", 2),
     ):
         assert refused(machine, win32.CreateFileW, name, RW, 0, EXISTING, ASYNC) == error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import typing
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,7 @@ CONSTANTS = json.loads(
     (Path(__file__).parents[1] / "conformance" / "data" / "constants.json").read_text(encoding="utf-8")
 )
 FACES = (win32, ntdll)
-# Calls of the recorded parameter lists that come with pipes and sockets.
-LATER = re.compile(
-    r".*NamedPipe.*|WSA.*|AcceptEx|ConnectEx|DisconnectEx|TransmitFile"
-    r"|send|recv|closesocket|shutdown|connect|accept|ioctlsocket"
-)
-RECORDED = sorted(name for name in CONSTANTS["parameters"] if not name.startswith("@") and not LATER.fullmatch(name))
+RECORDED = sorted(name for name in CONSTANTS["parameters"] if not name.startswith("@"))
 
 
 def function(name: str) -> Any:

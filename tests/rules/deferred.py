@@ -7,7 +7,6 @@ from __future__ import annotations
 
 DEFERRED: dict[str, str] = {
     "Q-37": "why LIFO: caches and kernel stacks; the rule itself says that it has no semantic effect",
-    "Q-39": "orders that only lock-free kernels can show; the rule frees a linearizable emulator from modelling them",
     "Q-40": "three slips of the WDK's documentation; the meaning that is right is Q-02 and is tested there",
     "I-20": "layered Winsock providers that are no file systems: there are none here; the sockets' issue decides",
     "X-01": "thread-pool I/O: a later issue",

@@ -6,6 +6,7 @@ but never a rule.  Waiting is for conditions, never for luck; `eventually` fails
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -447,6 +448,15 @@ def test_a_dropped_port_closes_itself_even_inside_a_verb(system: ThreadSystem) -
     del port
     system.perform(holder.clear)
     assert kernel_port.freed
+
+
+def test_h08_a_handle_that_was_closed_by_its_number_is_left_alone(system: ThreadSystem) -> None:
+    """H-08, O-23: an object whose handle somebody has closed by number goes silently, and closes nothing else."""
+    port, other = CompletionPort(), CompletionPort()
+    system.perform(system.process.handles.close, port.handle)
+    del port
+    gc.collect()
+    assert not other.freed
 
 
 def test_a_callers_errors_leave_the_lock_free(system: ThreadSystem) -> None:
