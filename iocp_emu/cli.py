@@ -18,6 +18,7 @@ BROKEN_PIPE = 141
 MOST_WORKERS = 256
 MOST_CHUNK_BYTES = 1 << 24
 MOST_CONCURRENCY = 0xFFFFFFFF
+MOST_PORT = 0xFFFF
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_tour(commands.add_parser)
+    _add_doctor(commands.add_parser)
+    _add_serve(commands.add_parser)
     return parser
 
 
@@ -86,6 +89,36 @@ def _add_tour(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     tour.set_defaults(run=_run_tour)
 
 
+def _add_doctor(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    doctor = add_parser(
+        "doctor",
+        help="show which blocking calls detect_blocking() sees here",
+        description="Run each blocking call on a worker of a port and look whether another worker is released.",
+        epilog="Exit status: 0 when all is as documented, 1 when something is not, 130 after Ctrl-C.",
+    )
+    doctor.set_defaults(run=_run_doctor)
+
+
+def _add_serve(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    serve = add_parser(
+        "serve",
+        help="serve the files of a directory over HTTP from one completion port",
+        description="A static file server: accepts, file reads and sends are overlapped operations on one port.",
+        epilog="Example: iocp-emu serve docs --port 8080.  Ends at Ctrl-C.",
+    )
+    serve.add_argument(
+        "directory", nargs="?", default=".", metavar="DIRECTORY", help="what to serve (default: this directory)"
+    )
+    serve.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="in digits (default: 127.0.0.1)")
+    serve.add_argument(
+        "--port", type=_whole(0, MOST_PORT), default=8000, metavar="N", help="0: any that is free (default: 8000)"
+    )
+    serve.add_argument(
+        "--workers", type=_whole(1, MOST_WORKERS), default=4, metavar="N", help="threads in the pool (default: 4)"
+    )
+    serve.set_defaults(run=_run_serve)
+
+
 def _whole(low: int, high: int) -> Callable[[str], int]:
     """A type for `add_argument`: a whole number from `low` to `high`."""
 
@@ -112,3 +145,23 @@ def _run_tour(arguments: argparse.Namespace) -> int:
         chunk_bytes=arguments.chunk,
     )
     return show_tour(settings, Form.JSON if arguments.json else Form.TEXT, sys.stdout, sys.stderr)
+
+
+def _run_doctor(arguments: argparse.Namespace) -> int:
+    from .teach.doctor import show_doctor
+
+    return show_doctor(sys.stdout)
+
+
+def _run_serve(arguments: argparse.Namespace) -> int:
+    from .teach.serve import StaticServer
+
+    try:
+        server = StaticServer(arguments.directory, (arguments.host, arguments.port), arguments.workers)
+    except OSError as error:
+        print(f"iocp-emu serve: {error}", file=sys.stderr)
+        return 1
+    with server:
+        print(f"serving {server.root} at http://{server.address[0]}:{server.address[1]}/ (Ctrl-C ends)", flush=True)
+        server.wait()
+    return 0

@@ -7,15 +7,54 @@ emulator's own (`sleep`, `wait`, `Event`, synchronous file I/O) say it by themse
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator
+import functools
+from _thread import get_ident
+from collections.abc import Callable
+from typing import TypeVar
+
+from typing_extensions import ParamSpec
 
 from ..kernel.thread import ThreadState
 from .ambient import current_system
+from .threads import OsThread, ThreadSystem
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-@contextlib.contextmanager
-def blocking() -> Generator[None]:
+class Blocking:
+    """What `blocking()` returns: a context manager for one use, or a decorator."""
+
+    __slots__ = ("_system", "_thread")
+
+    def __init__(self) -> None:
+        self._thread: OsThread | None = None
+
+    def __enter__(self) -> None:
+        system = current_system()
+        thread = system.current()
+        if thread.state is not ThreadState.BLOCKED:
+            system.block(thread)
+            self._system = system
+            self._thread = thread
+
+    def __exit__(self, *_: object) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._system.unblock(thread)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Let every call of `function` be a blocking section."""
+
+        @functools.wraps(function)
+        def blocking_function(*args: P.args, **kwargs: P.kwargs) -> R:
+            with Blocking():
+                return function(*args, **kwargs)
+
+        return blocking_function
+
+
+def blocking() -> Blocking:
     """Mark what is inside as blocking: the thread's slot on its port is given away meanwhile.
 
     Entering releases at most one waiter of the thread's port, with the oldest packet (Q-23, Q-25); leaving counts the
@@ -25,14 +64,19 @@ def blocking() -> Generator[None]:
     >>> import iocp_emu, time
     >>> with iocp_emu.blocking():
     ...     time.sleep(0.001)
+    >>> @iocp_emu.blocking()
+    ... def ask_the_database(): ...
+    """
+    return Blocking()
+
+
+def runnable_member() -> tuple[ThreadSystem, OsThread] | None:
+    """The current system and the calling thread in it, if that is a runnable member of a port; else None.
+
+    This is who occupies a slot (Q-02).  Asking makes no kernel thread of the caller.  Never blocks; O(1).
     """
     system = current_system()
-    thread = system.current()
-    if thread.state is ThreadState.BLOCKED:
-        yield
-        return
-    system.block(thread)
-    try:
-        yield
-    finally:
-        system.unblock(thread)
+    thread = system.threads_by_ident.get(get_ident())
+    if thread is None or thread.queue is None or thread.state is not ThreadState.RUNNABLE:
+        return None
+    return system, thread

@@ -1,0 +1,34 @@
+"""What the tests of the executor share: waiting for a condition, programs in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEADLINE_SECONDS = 60.0
+
+
+def until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Wait until it holds; fail after a generous deadline."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} has not come about"
+        time.sleep(0.001)
+
+
+def run_program(source: str, *, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
+    """Run a program in an interpreter of its own; raises `subprocess.TimeoutExpired` when it hangs."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(source)],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
