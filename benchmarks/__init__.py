@@ -16,5 +16,6 @@ Rules of this package:
 - The garbage collector, the GIL's switch interval and the process's scheduling class stay as a user has
   them.
 
-Imports go one way: measure <- {contestants, staging} <- workloads <- runner <- report <- __main__.
+Imports go one way: measure <- {contestants, staging} <- workloads <- runner <- report <- __main__; `profile` stands
+alone. README.md says what each figure means.
 """

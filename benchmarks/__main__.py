@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [--quick] [--only NAME,...] [--json FILE] [--repeats N]`.
+"""The command: `python -m benchmarks [NAME,... | profile] [--quick] [--json FILE] [--repeats N]`.
 
 Exit status: 0 when every sample was right, whatever the verdicts; 1 when a workload was wrong (a packet
 lost, repeated or out of order, an exception, a hang); 2 for a bad command line.
@@ -18,12 +18,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from . import profile
 from .measure import Effort, Workload
 from .report import LEGEND, WIDEST, Row, render_figures, render_table, rows_of
 from .runner import run
 from .staging import widen_futex_hash
 from .workloads import WORKLOADS
 
+PROFILE = "profile"
 REPEATS = {Effort.QUICK: 3, Effort.FULL: 11}
 
 
@@ -45,6 +47,10 @@ def _selection(text: str) -> list[Workload]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
+def _selection_or_profile(text: str) -> list[Workload] | str:
+    return text if text == PROFILE else _selection(text)
+
+
 def _file_to_write(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():  # found out now, not after the run
@@ -59,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="workloads:\n"
         + "\n".join(f"  {w.name:15}{(getdoc(w) or '').splitlines()[0]}" for w in WORKLOADS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "name",
+        type=_selection_or_profile,
+        nargs="?",
+        metavar="NAME,...",
+        help="these workloads only, as --only; or `profile`: where the time of one post and one get goes",
     )
     parser.add_argument(
         "--quick",
@@ -111,9 +124,12 @@ def _show_progress(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status. Blocks for about a minute (quick) or several."""
     options = _parser().parse_args(arguments)
+    if options.name == PROFILE:
+        print(profile.render())
+        return 0
     effort = Effort.QUICK if options.quick else Effort.FULL
     repeats: int = options.repeats or REPEATS[effort]
-    workloads: list[Workload] = options.only
+    workloads: list[Workload] = options.name or options.only
     surroundings = _surroundings(effort, repeats)
     gathered = run(workloads, effort, repeats, random=Random(), progress=_show_progress)
     _show_progress("")

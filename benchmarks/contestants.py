@@ -21,6 +21,11 @@ QUEUE = "queue.Queue"
 DEQUE = "deque"
 BARE_LOCK = "bare lock"
 THREAD_POOL = "thread pool"
+WINE = "Wine's port"
+
+WINE_IN_QUEUES = 32 / 4.9
+"""What post and get cost at Wine 8.0's own port (C client and server), in puts and gets of `queue.Queue`: both as once
+measured on one machine, in microseconds.  Wine is not needed for a run."""
 
 CONCURRENCY = 2  # of every port here: fixed, so that counts of workers mean the same on every machine
 STOP = 2**32 - 1  # the number that ends a worker; the largest that a packet's `bytes` can hold

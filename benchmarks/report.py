@@ -1,4 +1,4 @@
-"""Turns samples into rows: the statistics, the verdicts, the table in 80 to 100 columns and the JSON form."""
+"""Turns samples into rows: the statistics, the verdicts, the table in 84 to 100 columns and the JSON form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from .measure import Comparison, Kind, Sample, Unit, Workload
 
-NARROWEST, WIDEST = 80, 100  # columns
+NARROWEST, WIDEST = 84, 100  # columns
 EMPTY = "-"
 
 LEGEND = """\
@@ -167,7 +167,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def render_table(rows: Iterable[Row], columns: int) -> str:
-    """The rows as text of at most `columns`, clipped to 80..100; without "about" where it does not fit."""
+    """The rows as text of at most `columns`, clipped to 84..100; without "about" where it does not fit."""
     room = min(max(columns, NARROWEST), WIDEST)
     lines = [_HEADINGS, *(_cells(row) for row in rows)]
     text = _aligned(lines)

@@ -6,19 +6,25 @@ operation is a packet with an `error`, never an exception of `get`.
 
 Own rules.  Wrong types are `TypeError`, wrong ranges `ValueError`, both before anything happens.  Closing twice is
 harmless; using a closed object raises `PortClosed` or `ValueError`.  An object that is dropped closes its handle.
+
+`post` and `get` are where packets go by the million, and what a call costs is mostly calling.  So they contain the fast
+path of `runtime.threads`, which says why it is right, and have what it touches at hand.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from _thread import get_ident
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from typing_extensions import Self
 
 from . import status
 from .errors import PortClosed, WaitTimeout, Win32Error, win32_error
-from .kernel.completion import IoCompletion, Packet, make_packet
+from .kernel.completion import IoCompletion, Packet, PostedPacket, finish_delivery
 from .kernel.file import FileObject, IoMode, StatusBlock
 from .kernel.objects import Access, KernelObject, NtError
 from .kernel.queue import RemoveOutcome
@@ -28,32 +34,15 @@ from .overlapped.device import Ask, IoDevice
 from .overlapped.files import Caching, Disposition, OpenOptions, Share, open_file
 from .profiles import Profile, get_profile
 from .runtime.ambient import current_system
-from .runtime.threads import ThreadSystem
+from .runtime.arguments import MAXIMUM_DWORD as MAXIMUM_DWORD  # noqa: PLC0414 - other faces take it from here
+from .runtime.arguments import check_integer as check_integer  # noqa: PLC0414 - other faces take it from here
+from .runtime.arguments import check_timeout as check_timeout  # noqa: PLC0414 - other faces take it from here
+from .runtime.threads import OsThread, ThreadSystem
 from .status import status_to_error
-
-MAXIMUM_DWORD = 0xFFFFFFFF
 
 ObjectT = TypeVar("ObjectT", bound=KernelObject)
 
-
-def check_integer(name: str, value: object, low: int, high: int) -> int:
-    """`value` as an int in `low` to `high`, else `TypeError` or `ValueError` that names the argument and the range."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be in {low} to {high}, not {value}")
-    return value
-
-
-def check_timeout(value: object) -> float | None:
-    """A timeout in seconds: None, or a number that is 0 or more."""
-    if value is None:
-        return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"timeout must be a number of seconds or None, not {type(value).__name__}")
-    if not value >= 0:
-        raise ValueError(f"timeout must be 0 or more seconds, or None, not {value}")
-    return None if value == float("inf") else float(value)
+RUNNABLE = ThreadState.RUNNABLE
 
 
 class HandleOwner:
@@ -102,7 +91,7 @@ class HandleOwner:
         if handle is not None:
             self._handle = None
             system = self._system
-            system.defer(lambda: system.process.handles.close(handle))
+            system.defer(lambda: _close_quietly(system, handle))
 
 
 class CompletionPort(HandleOwner):
@@ -120,7 +109,7 @@ class CompletionPort(HandleOwner):
     ('greeting', 3, None)
     """
 
-    __slots__ = ("_port",)
+    __slots__ = ("_at_hand_in_get", "_at_hand_in_post", "_port")
 
     def __init__(self, concurrency: int = 0, *, profile: str | Profile | None = None) -> None:
         check_integer("concurrency", concurrency, 0, MAXIMUM_DWORD)
@@ -128,6 +117,31 @@ class CompletionPort(HandleOwner):
         system = current_system()
         self._port, handle = system.perform(_open_port, system, concurrency, chosen)
         super().__init__(system, handle)
+        system.follow_path(self)
+
+    def choose_path(self) -> None:
+        """Take the path that the system and the state of this object permit: fast, locked or closed."""
+        port = self._port
+        queue = port.queue
+        append: Callable[[Packet], object] = partial(self._system.post, port)
+        threads: dict[int, OsThread] = {}
+        if self._handle is None:
+            append = _refuse
+        elif self._system.has_fast_path:
+            append = queue.packets.append
+            threads = self._system.threads_by_ident
+        self._at_hand_in_post = append, queue.waiters, port.waits, port, queue
+        self._at_hand_in_get = queue.packets, queue.packets.popleft, threads, port, queue
+
+    def close(self) -> None:
+        """Close the handle; closing again does nothing.  Never blocks.
+
+        With the last one, threads that wait in `get` raise `PortClosed` (735) and queued packets are dropped (O-21).
+        """
+        handle, self._handle = self._handle, None
+        self.choose_path()
+        if handle is not None:
+            self._system.perform(self._system.process.handles.close, handle)
 
     # -- packets -----------------------------------------------------------------------------------------------
 
@@ -137,11 +151,16 @@ class CompletionPort(HandleOwner):
         `bytes`: 0 to 2**32 - 1.  `key` and `overlapped`: anything; they come back as they are.  Never blocks; O(1).
         Raises `PortClosed` (6), `TypeError`, `ValueError`.
         """
-        if type(bytes) is not int or not 0 <= bytes <= MAXIMUM_DWORD:
+        if not (bytes.__class__ is int and 0 <= bytes <= MAXIMUM_DWORD):
             check_integer("bytes", bytes, 0, MAXIMUM_DWORD)
-        if self._handle is None:
-            raise PortClosed(status.ERROR_INVALID_HANDLE)
-        self._system.post(self._port, make_packet(Packet, (key, overlapped, 0, bytes, None)))
+        packet = PostedPacket()
+        packet.key = key
+        packet.overlapped = overlapped
+        packet.information = bytes
+        append, waiters, waits, port, queue = self._at_hand_in_post
+        append(packet)
+        if (waiters and queue.current_count < queue.maximum_count) or waits or port.running_down:
+            self._system.settle(port)
 
     def get(self, timeout: float | None = None) -> Packet:
         """Take the oldest packet, waiting for one if need be; the thread belongs to this port from now on (Q-11, G-08).
@@ -153,12 +172,32 @@ class CompletionPort(HandleOwner):
         """
         if timeout is not None:
             timeout = check_timeout(timeout)
+        packets, popleft, threads, port, queue = self._at_hand_in_get
+        packet = None
+        try:
+            if (
+                packets
+                and (thread := threads[get_ident()]).queue is queue
+                and thread.state is RUNNABLE
+                and queue.current_count <= queue.maximum_count
+            ):
+                packet = popleft()
+        except (KeyError, IndexError):
+            pass  # this thread has never called, or another one was faster
+        if packet is None:
+            return self._wait_for_packet(timeout)
+        if port.has_sources and packet.source is not None:
+            self._system.perform(finish_delivery, [packet])
+        return packet
+
+    def _wait_for_packet(self, timeout: float | None) -> Packet:
+        """`get` off the fast path."""
         if self._handle is None:
             raise PortClosed(status.ERROR_INVALID_HANDLE)
         try:
             result = self._system.remove_one(self._port, timeout)
         except NtError as error:
-            raise self._refusal(error) from None
+            raise _refusal(self._system, error) from None
         if isinstance(result, RemoveOutcome):
             raise _no_packet(result)
         return result
@@ -168,24 +207,19 @@ class CompletionPort(HandleOwner):
 
         `max`: 1 to 2**32 - 1.  The batch counts as one active thread.  Otherwise like `get`; O(packets taken).
         """
-        check_integer("max", max, 1, MAXIMUM_DWORD)
-        timeout = check_timeout(timeout)
+        if not (max.__class__ is int and 1 <= max <= MAXIMUM_DWORD):
+            check_integer("max", max, 1, MAXIMUM_DWORD)
+        if timeout is not None:
+            timeout = check_timeout(timeout)
         if self._handle is None:
             raise PortClosed(status.ERROR_INVALID_HANDLE)
         try:
             result = self._system.remove_many(self._port, max, timeout)
         except NtError as error:
-            raise self._refusal(error) from None
+            raise _refusal(self._system, error) from None
         if isinstance(result, RemoveOutcome):
             raise _no_packet(result)
         return result
-
-    def _refusal(self, error: NtError) -> Exception:
-        if error.status == status.STATUS_INVALID_HANDLE:
-            return PortClosed(status.ERROR_INVALID_HANDLE)
-        if self._system.current().state is ThreadState.BLOCKED:
-            return RuntimeError("a port cannot be waited on inside blocking(): leave the block first")
-        return win32_error(status_to_error(error.status))
 
     # -- files -------------------------------------------------------------------------------------------------
 
@@ -410,6 +444,24 @@ class File(OverlappedHandle):
 
     def __repr__(self) -> str:
         return f"<File {self.path!r}{' closed' if self.closed else ''}>"
+
+
+def _close_quietly(system: ThreadSystem, handle: int) -> None:
+    """Under the kernel lock: close a handle, unless somebody has closed it by its number."""
+    with contextlib.suppress(NtError):
+        system.process.handles.close(handle)
+
+
+def _refuse(_: object) -> NoReturn:
+    raise PortClosed(status.ERROR_INVALID_HANDLE)
+
+
+def _refusal(system: ThreadSystem, error: NtError) -> Exception:
+    if error.status == status.STATUS_INVALID_HANDLE:
+        return PortClosed(status.ERROR_INVALID_HANDLE)
+    if system.current().state is ThreadState.BLOCKED:
+        return RuntimeError("a port cannot be waited on inside blocking(): leave the block first")
+    return win32_error(status_to_error(error.status))
 
 
 def _open_port(system: ThreadSystem, concurrency: int, profile: Profile | None) -> tuple[IoCompletion, int]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from ..measure import Workload
+from .executors import EXECUTOR_WORKLOADS
+from .exploration import Exploration
 from .imports import ImportTime
+from .input_output import Echo, FileReads
 from .one_thread import Batch, Depth, OneThread
 from .parked import OneWake, ParkedMemory
 from .pool import Burst, Paced
+from .simulation import SimulatedMemory, SimulatedPipeline, SimulatedTimers
 from .two_threads import PingPong, Stream
 
 WORKLOADS: tuple[Workload, ...] = (
@@ -24,5 +28,16 @@ WORKLOADS: tuple[Workload, ...] = (
     Paced(64, goal=0.70),
     OneWake(),
     ParkedMemory(),
+    SimulatedPipeline(),
+    SimulatedTimers(),
+    SimulatedMemory(),
+    Exploration(),
+    Echo(1, 64),
+    Echo(100, 64),
+    Echo(1000, 64),
+    Echo(1, 1 << 16),
+    Echo(100, 1 << 16),
+    FileReads(),
     ImportTime(),
+    *EXECUTOR_WORKLOADS,
 )

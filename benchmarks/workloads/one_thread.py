@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from statistics import median
 
-from ..contestants import DEQUE, PORT, QUEUE, SIMPLE_QUEUE, open_channel
+from ..contestants import DEQUE, PORT, QUEUE, SIMPLE_QUEUE, WINE, WINE_IN_QUEUES, open_channel
 from ..measure import Comparison, Effort, OneByOne, Sample, Workload, WrongResult
 from ..staging import check_in_order
 
@@ -75,7 +75,7 @@ class _SideBySide(Workload):
 class OneThread(_SideBySide):
     """One thread posts a packet and gets it back, over and over; cost per packet.
 
-    A deque is the limit: no lock, no wait.
+    A deque is the limit: no lock, no wait. Wine's own port is a noted figure, scaled by the queue of this run.
     """
 
     levels: Mapping[str, tuple[str, int]] = {name: (name, 0) for name in (PORT, QUEUE, SIMPLE_QUEUE, DEQUE)}
@@ -92,8 +92,14 @@ class OneThread(_SideBySide):
                 Comparison(PORT, QUEUE, goal=0.20),
                 Comparison(PORT, SIMPLE_QUEUE),
                 Comparison(PORT, DEQUE),
+                Comparison(PORT, WINE, goal=1 / 25),
             ),
         )
+
+    def repeat(self, effort: Effort, random: Random) -> dict[str, Sample]:
+        samples = super().repeat(effort, random)
+        samples[WINE] = Sample(samples[QUEUE].cost * WINE_IN_QUEUES)
+        return samples
 
 
 class Depth(_SideBySide):

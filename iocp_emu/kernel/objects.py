@@ -130,6 +130,10 @@ class HandleTable:
         """Every open handle value, oldest first.  O(handles)."""
         return list(self._entries)
 
+    def get(self, handle: int) -> HandleEntry | None:
+        """The slot behind `handle`, if it is open here."""
+        return self._entries.get(handle)
+
     def entry(self, handle: int | None) -> HandleEntry:
         """The slot behind `handle`; `NtError(STATUS_INVALID_HANDLE)` when it is not open here."""
         found = self._entries.get(handle) if isinstance(handle, int) else None
@@ -137,9 +141,14 @@ class HandleTable:
             raise NtError(status.STATUS_INVALID_HANDLE)
         return found
 
-    def open(self, obj: KernelObject, access: int) -> int:
-        """Make a new handle: one reference and one handle more on `obj`."""
-        handle = self.kernel.new_handle_value()
+    def open(self, obj: KernelObject, access: int, handle: int | None = None) -> int:
+        """Make a new handle: one reference and one handle more on `obj`.
+
+        `handle` is the value that it shall have, free and below `FIRST_HANDLE`: the host's own name of the object.
+        """
+        if handle is None:
+            handle = self.kernel.new_handle_value()
+        assert handle not in self._entries
         self._entries[handle] = HandleEntry(obj, access)
         self._counts[obj] = self._counts.get(obj, 0) + 1
         obj.reference()

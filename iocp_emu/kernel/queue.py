@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 PacketT = TypeVar("PacketT")
 
+# Names of this module, since an enumeration is slow to look into and `remove` is the busiest procedure of all.
+RUNNABLE, PARKED = ThreadState.RUNNABLE, ThreadState.PARKED
+DUE, ALERTABLE = Timeout.DUE, Alertability.ALERTABLE
+
 UNLIMITED = 1 << 64
 """An enforced limit that no number of threads reaches; for profiles that ignore the concurrency value."""
 
@@ -56,7 +60,7 @@ class RemoveOutcome(enum.Enum):
 
 
 class Dequeue:
-    """A removal that did not end at once: what it needs to re-enter its loop (Q-17)."""
+    """A removal that did not end at once: what it needs to re-enter its loop (Q-17).  Never changed: may be shared."""
 
     __slots__ = ("alertability", "maximum", "timeout")
 
@@ -64,6 +68,10 @@ class Dequeue:
         self.maximum = maximum
         self.timeout = timeout
         self.alertability = alertability
+
+
+PLAIN_DEQUEUE = Dequeue(1, Timeout.LATER, Alertability.PLAIN)
+"""What nearly every waiter waits in: one packet, not at once, no APC."""
 
 
 class _Identical:
@@ -145,7 +153,8 @@ class KernelQueue(Generic[PacketT]):
         Q-12 to Q-15, Q-19 to Q-21, Q-30 to Q-32: the caller is associated before anything is looked at, gives up its
         slot without a release step, and is counted again with whatever it returns.
         """
-        thread.check_running()
+        if thread.state is not RUNNABLE:
+            thread.check_running()
         if thread.queue is self:
             self.current_count -= 1
         else:
@@ -153,6 +162,8 @@ class KernelQueue(Generic[PacketT]):
                 thread.queue.leave(thread)
             thread.queue = self
             self.members[thread] = None
+        if maximum == 1 and timeout is not DUE and alertability is not ALERTABLE:
+            return self._look(thread, PLAIN_DEQUEUE)
         return self._look(thread, Dequeue(maximum, timeout, alertability))
 
     def release(self) -> KernelThread | None:
@@ -161,9 +172,12 @@ class KernelQueue(Generic[PacketT]):
         At most one waiter per call, which is returned; one suffices, since packets and waiters only ever wait side by
         side at the limit (P-02, P-10).
         """
-        if self.waiters and self.current_count < self.maximum_count:
-            for packet in self._take(1):
-                return self._hand_over(packet)
+        if self.packets and self.waiters and self.current_count < self.maximum_count:
+            try:
+                packet = self.packets.popleft()
+            except IndexError:  # a runtime took it at the same moment
+                return None
+            return self._hand_over(packet)
         return None
 
     # -- members that start and stop running -------------------------------------------------------------------
@@ -189,10 +203,10 @@ class KernelQueue(Generic[PacketT]):
             if taken:
                 self.current_count += 1
                 return taken
-        if dequeue.alertability is Alertability.ALERTABLE and thread.user_apcs:
+        if dequeue.alertability is ALERTABLE and thread.user_apcs:
             self.current_count += 1
             return RemoveOutcome.USER_APC
-        if dequeue.timeout is Timeout.DUE:
+        if dequeue.timeout is DUE:
             self.current_count += 1
             return RemoveOutcome.TIMEOUT
         self._park(thread, dequeue)
@@ -213,7 +227,7 @@ class KernelQueue(Generic[PacketT]):
             thread.dequeue = dequeue
             if self.owner is not None:
                 self.owner.reference()
-        thread.state = ThreadState.PARKED
+        thread.state = PARKED
         self.waiters[thread] = dequeue
 
     def _hand_over(self, packet: PacketT) -> KernelThread:
@@ -238,7 +252,7 @@ class KernelQueue(Generic[PacketT]):
         """A call that had parked ends with `result`; the thread is runnable and its count settled by the caller."""
         thread.dequeue = None
         thread.wait_result = result
-        thread.state = ThreadState.RUNNABLE
+        thread.state = RUNNABLE
         thread.kernel.readied.append(thread)
         if self.owner is not None:
             self.owner.dereference()
@@ -255,12 +269,12 @@ class KernelQueue(Generic[PacketT]):
             self._end_park(thread, RemoveOutcome.TIMEOUT)
             return True
         if thread.dequeue is not None:
-            thread.dequeue.timeout = Timeout.DUE
+            thread.dequeue = Dequeue(thread.dequeue.maximum, DUE, thread.dequeue.alertability)
         return False
 
     def alert(self, thread: KernelThread) -> None:
         """A user APC has been queued to a parked thread; an alertable call returns and is counted (Q-24, O-07)."""
-        if self.waiters[thread].alertability is Alertability.ALERTABLE:
+        if self.waiters[thread].alertability is ALERTABLE:
             del self.waiters[thread]
             self._end_park(thread, RemoveOutcome.USER_APC)
 
@@ -284,10 +298,10 @@ class KernelQueue(Generic[PacketT]):
         self.withdraw(thread)
         thread.start_running()
         action()
-        if thread.dequeue is not None and thread.state is ThreadState.RUNNABLE:
+        if thread.dequeue is not None and thread.state is RUNNABLE:
             self.current_count -= 1
             self.reenter(thread)
-        elif thread.state is ThreadState.RUNNABLE:
+        elif thread.state is RUNNABLE:
             # The action closed the port: the call has been abandoned, and the thread runs already.
             thread.kernel.readied.append(thread)
         while self.release() is not None:
@@ -307,7 +321,7 @@ class KernelQueue(Generic[PacketT]):
             thread.dequeue = None
             if self.owner is not None:
                 self.owner.dereference()
-        if thread.state is ThreadState.RUNNABLE:
+        if thread.state is RUNNABLE:
             self.thread_stopped(thread)
 
     # -- packets out of turn -----------------------------------------------------------------------------------

@@ -51,8 +51,15 @@ class ThreadState(enum.Enum):
     EXITED = "exited"
 
 
+MADE_LATE: dict[str, Callable[[], Any]] = {"mutants": dict, "requests": dict, "user_apcs": deque, "waits": dict}
+"""Containers of a thread that most threads never use; each is made when it is first looked at."""
+
+
 class KernelThread(Waitable):
-    """One thread, real or virtual.  Signalled once it has exited."""
+    """One thread, real or virtual.  Signalled once it has exited.
+
+    A thread that does nothing but wait for packets keeps as little as it can: see `MADE_LATE`.
+    """
 
     type_name = "Thread"
     __slots__ = (
@@ -79,15 +86,25 @@ class KernelThread(Waitable):
         self.dequeue: Dequeue | None = None
         self.wait: Wait | None = None
         self.wait_result: WaitResult = None
-        self.user_apcs: deque[Apc] = deque()
-        self.requests: dict[IoRequest, None] = {}
-        self.mutants: dict[Mutant, None] = {}
+        self.user_apcs: deque[Apc]
+        self.requests: dict[IoRequest, None]
+        self.mutants: dict[Mutant, None]
+        del self.waits
         self.suspend_count = 0
         self.last_error = 0
         self.exit_code: int | None = None
         process.reference()
         process.threads[self] = None
         self.reference()
+
+    if not TYPE_CHECKING:  # it would hide every misspelt name
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in MADE_LATE:
+                raise AttributeError(name)
+            value = MADE_LATE[name]()
+            setattr(self, name, value)
+            return value
 
     def check_running(self) -> None:
         """STATUS_INVALID_PARAMETER unless the thread is runnable: nobody else can call."""

@@ -34,6 +34,11 @@ def _make_shared() -> ThreadSystem:
         return _shared
 
 
+def is_shared(system: ThreadSystem) -> bool:
+    """Whether `system` is the process's own, which all code has that does not `use` another one."""
+    return system is _shared
+
+
 def bind(system: ThreadSystem) -> Token[ThreadSystem | None]:
     """Make `system` the current one in this context, until `unbind` is called with the answer."""
     return _in_use.set(system)

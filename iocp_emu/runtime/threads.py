@@ -11,11 +11,26 @@ serves an exception that is thrown into a waiting thread (Ctrl-C): what it had b
 signal handler that raises, or posts, while its thread is *inside* a verb cannot be helped from Python code; waiting is
 not inside a verb.
 
-Fast path.  While nobody is parked, a post is one `append`; and a counted thread of the port, not above the limit, that
-finds a packet takes it with one `popleft`: giving up the slot and taking it again is net zero (Q-11, Q-14).  Both are
-decided on the model's own fields.  What makes them safe under the GIL: a poster publishes the packet and then looks
-for waiters again; a thread that parks publishes itself and then looks for packets again, and only then sleeps.  On
-builds without a GIL, and under a recording queue, every call takes the lock.
+Fast path.  A post is one `append` of the packet, a get one `popleft`, without the lock, when that is all there is to
+do.  It is decided on the model's own fields.
+
+    post   publishes the packet; then, only if somebody could take it at once, settles that under the lock
+    get    of a counted thread, not above the limit, that finds a packet queued: takes it
+
+Why that is right.  A counted thread that looks gives up its slot, finds a packet below the limit and is counted again:
+net zero (Q-11, Q-14), so one `popleft` is the whole call.  Its own state permits it.  Whoever suspends it, ends it or
+closes the port at the same moment comes before or after the `popleft`, never in the middle.
+
+A packet must reach a thread that waits below the limit (Q-10, P-02).  Two sides could miss each other: a poster that
+looks for waiters, and a thread that parks or frees a slot and looks for packets.  Both publish first and look then, so
+whoever is second sees what the first has published.  The poster appends, then looks at the waiters, the count, the
+direct waits and the end of the port; a verb changes these under the lock, then looks at the packets (`release`,
+`_remove`, `_wait`).  At the limit, with threads parked, which is how a busy port is, nothing is to be settled: the next
+thread that frees a slot looks.  Between the `append` and the settling another running thread may take the packet; its
+get has come before the one that waits, and neither of the two callers can tell.
+
+All this needs that byte code of all threads happens in one order, as under a GIL.  On builds without it, under a
+recording queue, in simulations, after a fork, and where `has_fast_path` is switched off, every call takes the lock.
 
 Own rules.  A thread's end leaves its port by itself: its record dies with the thread's locals, in that thread.
 Finalizers never wait for the lock, since they may run inside it; they are left to whoever gives the lock back.  After
@@ -30,12 +45,12 @@ import sys
 import threading
 import time
 import weakref
-from _thread import LockType, allocate_lock
+from _thread import LockType, allocate_lock, get_ident
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat, starmap
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from typing_extensions import ParamSpec
 
@@ -44,21 +59,25 @@ from ..kernel.completion import IoCompletion, Packet, finish_delivery
 from ..kernel.jobs import Process
 from ..kernel.machine import Kernel
 from ..kernel.queue import KernelQueue, RemoveOutcome
-from ..kernel.thread import KernelThread, ThreadState
+from ..kernel.thread import KernelThread, ThreadState, WaitResult
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..profiles import Profile, get_profile
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+RUNNABLE = ThreadState.RUNNABLE
+DUE, LATER = Timeout.DUE, Timeout.LATER
+
 
 class OsThread(KernelThread):
-    """The kernel thread of one OS thread.  Releasing `parker` lets it go on."""
+    """The kernel thread of one OS thread, whose `get_ident()` is `ident`.  Releasing `parker` lets it go on."""
 
-    __slots__ = ("parker",)
+    __slots__ = ("ident", "parker")
 
     def __init__(self, kernel: Kernel, process: Process, name: str) -> None:
         super().__init__(kernel, process, name)
+        self.ident = 0
         self.parker: LockType = allocate_lock()
         self.parker.acquire()
 
@@ -101,6 +120,13 @@ class _ForkedLock:
         raise ForkedSystemError
 
 
+class FollowsPath(Protocol):
+    """Something that contains the fast path of a system."""
+
+    def choose_path(self) -> None:
+        """Look at `has_fast_path`."""
+
+
 class ThreadSystem:
     """One emulated machine whose threads are the OS threads of this process.
 
@@ -108,6 +134,9 @@ class ThreadSystem:
     logical processors that this process may use (Q-03).  `queue_type` serves observers.  Thread-safe; finalizers and
     threads of any origin may call.
     """
+
+    catch_up: Callable[[], None] | None = None
+    """While something of the host is watched for this system: brings in, without waiting, what has happened there."""
 
     def __init__(
         self,
@@ -117,21 +146,42 @@ class ThreadSystem:
     ) -> None:
         self.kernel = Kernel(get_profile(profile), processors or available_processors(), queue_type)
         self.process = self.kernel.create_process(os.getpid())
+        self.threads_by_ident: dict[int, OsThread] = {}
+        """The kernel thread of each living OS thread that has called, by `get_ident()`."""
         self._lock: Any = allocate_lock()
         self._local = threading.local()
+        self._followers: weakref.WeakSet[FollowsPath] = weakref.WeakSet()
         self._deferred: deque[Callable[[], object]] = deque()
         counts_sleep = self.kernel.profile.timeout_counts_sleep
         self._clock = time_with_sleep if counts_sleep else monotonic
         self._longest_nap_seconds = 1.0 if counts_sleep else threading.TIMEOUT_MAX
-        self.has_fast_path = queue_type is KernelQueue and gil_is_enabled()
+        self._has_fast_path = queue_type is KernelQueue and gil_is_enabled()
         _systems.add(self)
+
+    # -- the switch of the fast path ---------------------------------------------------------------------------
+
+    @property
+    def has_fast_path(self) -> bool:
+        """Whether calls may do without the lock; may be switched off, and on where it was on at first."""
+        return self._has_fast_path
+
+    @has_fast_path.setter
+    def has_fast_path(self, value: bool) -> None:
+        self._has_fast_path = value
+        for follower in list(self._followers):
+            follower.choose_path()
+
+    def follow_path(self, follower: FollowsPath) -> None:
+        """Have `follower` choose its path now, and again whenever the switch is moved."""
+        self._followers.add(follower)
+        follower.choose_path()
 
     # -- verbs under the lock ----------------------------------------------------------------------------------
 
     def perform(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one kernel verb under the lock, then let every thread that it readied go on."""
         kernel = self.kernel
-        readied: list[KernelThread] = []
+        readied: Sequence[Any] = ()
         try:
             with self._lock:
                 try:
@@ -195,17 +245,21 @@ class ThreadSystem:
         """The calling OS thread is `thread` from now on, until it ends."""
         self._local.end = _ThreadEnd(self, thread)
         self._local.thread = thread
+        thread.ident = get_ident()
+        self.threads_by_ident[thread.ident] = thread
 
     def end_thread(self, thread: OsThread, exit_code: int = 0) -> None:
         """The thread has ended, or is about to and will not call again (Q-28, I-31).  Ending twice is no error."""
+        if self.threads_by_ident.get(thread.ident) is thread:
+            del self.threads_by_ident[thread.ident]
         self.perform(_exit_once, thread, exit_code)
 
     def end_current_thread(self, exit_code: int = 0) -> None:
         """End the calling thread's life in the kernel; a later call of its starts a new one."""
         thread = self.current()
+        self.end_thread(thread, exit_code)
         del self._local.thread
         del self._local.end
-        self.end_thread(thread, exit_code)
 
     def block(self, thread: KernelThread) -> None:
         """The thread blocks on something outside the kernel: its slot is free (Q-23)."""
@@ -219,34 +273,32 @@ class ThreadSystem:
 
     def post(self, port: IoCompletion, packet: Packet) -> None:
         """Queue a packet, or hand it to a waiter (Q-10, N-01 to N-08).  Never blocks.  O(1)."""
-        queue = port.queue
-        if self.has_fast_path and not (queue.waiters or port.waits or port.running_down):
+        if self._has_fast_path and packet.source is None:
+            queue = port.queue
             queue.packets.append(packet)
-            if queue.waiters or port.waits or port.running_down:
+            if (queue.waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
                 self.perform(port.settle)
         else:
             self.perform(port.set, packet)
 
+    def settle(self, port: IoCompletion) -> None:
+        """After a packet has been appended without the lock: offer it."""
+        if self._has_fast_path:
+            self.perform(port.settle)
+
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
-        if self.has_fast_path:
-            queue = port.queue
-            thread = self.current()
-            if (
-                thread.queue is queue
-                and thread.state is ThreadState.RUNNABLE
-                and queue.packets
-                and queue.current_count <= queue.maximum_count
-            ):
-                try:
-                    packet = queue.packets.popleft()
-                except IndexError:
-                    pass
-                else:
-                    if packet.source is not None:
-                        self.perform(finish_delivery, [packet])
-                    return packet
-        result = self.remove_many(port, 1, timeout)
+        queue = port.queue
+        if queue.packets and self._may_take(queue):
+            try:
+                packet = queue.packets.popleft()
+            except IndexError:
+                pass
+            else:
+                if port.has_sources and packet.source is not None:
+                    self.perform(finish_delivery, [packet])
+                return packet
+        result = self._remove_locked(port, 1, timeout, Alertability.PLAIN)
         return result[0] if isinstance(result, list) else result
 
     def remove_many(
@@ -260,24 +312,38 @@ class ThreadSystem:
 
         An alertable call runs the thread's pending user APCs before it returns USER_APC (G-12).
         """
-        thread = self.current()
         queue = port.queue
-        if (
-            self.has_fast_path
-            and thread.queue is queue
-            and thread.state is ThreadState.RUNNABLE
-            and queue.packets
-            and queue.current_count <= queue.maximum_count
-            and port.profile.batch_removal
-        ):
+        if queue.packets and self._may_take(queue) and port.profile.batch_removal:
             taken: list[Packet] = []
-            with contextlib.suppress(IndexError):
+            try:
                 taken.extend(starmap(queue.packets.popleft, repeat((), maximum)))
+            except IndexError:  # that was all
+                pass
             if taken:
-                if any(packet.source is not None for packet in taken):
+                if port.has_sources and any(packet.source is not None for packet in taken):
                     self.perform(finish_delivery, taken)
                 return taken
-        due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
+        return self._remove_locked(port, maximum, timeout, alertability)
+
+    def _may_take(self, queue: KernelQueue[Packet]) -> bool:
+        """Whether the calling thread may take packets without the lock."""
+        thread = self.threads_by_ident.get(get_ident())
+        return (
+            self._has_fast_path
+            and thread is not None
+            and thread.queue is queue
+            and thread.state is RUNNABLE
+            and queue.current_count <= queue.maximum_count
+        )
+
+    def _remove_locked(
+        self, port: IoCompletion, maximum: int, timeout: float | None, alertability: Alertability
+    ) -> list[Packet] | RemoveOutcome:
+        """Dequeue under the lock, and wait outside of it."""
+        if self.catch_up is not None:
+            self.catch_up()
+        thread = self.current()
+        due = DUE if timeout is not None and timeout <= 0 else LATER
         try:
             result = self.perform(_remove, port, thread, maximum, due, alertability)
             if result is None:
@@ -321,7 +387,7 @@ class ThreadSystem:
 
     def run_user_apcs(self, thread: OsThread) -> None:
         """Run the pending user APCs of the calling thread, oldest first; one that raises leaves the rest pending."""
-        while (apc := thread.next_user_apc()) is not None:
+        while (apc := self.perform(thread.next_user_apc)) is not None:
             apc()
 
     # -- parking -----------------------------------------------------------------------------------------------
@@ -332,7 +398,7 @@ class ThreadSystem:
         A token that an earlier, interrupted wait has left in the parker only costs one more turn of the loop.
         """
         if timeout is None:
-            while thread.state is not ThreadState.RUNNABLE:
+            while thread.state is not RUNNABLE:
                 thread.parker.acquire()
         else:
             deadline = self._clock() + timeout
@@ -343,7 +409,19 @@ class ThreadSystem:
                 elif not self.perform(self.kernel.expire, thread):
                     # It had just been readied, or it is suspended: the token is on its way.
                     thread.parker.acquire()
-        return self.perform(self.kernel.collect, thread)
+        return self._collect(thread)
+
+    def _collect(self, thread: OsThread) -> WaitResult:
+        """What the wait has brought.  Only a source that must hear of the delivery makes this a verb."""
+        result = thread.wait_result
+        if not self._has_fast_path:
+            return self.perform(self.kernel.collect, thread)
+        if type(result) is list:
+            for packet in result:
+                if packet.source is not None:
+                    return self.perform(self.kernel.collect, thread)
+        thread.wait_result = None
+        return result
 
     def _give_up(self, thread: OsThread, port: IoCompletion | None) -> None:
         """An exception came out of a wait: leave it consistently, and lose no packet (Q-35)."""
@@ -356,6 +434,7 @@ class ThreadSystem:
         """Make this copy of the system refuse everything: its other threads do not exist here."""
         self._lock = _ForkedLock()
         self._local = threading.local()
+        self.threads_by_ident.clear()
         self.has_fast_path = False
 
 
@@ -389,9 +468,8 @@ def _wait(
     return result
 
 
-def _unpark(thread: KernelThread) -> None:
-    """Let a readied thread go on; a second token is the same as one."""
-    assert isinstance(thread, OsThread)
+def _unpark(thread: Any) -> None:
+    """Let a readied `OsThread` go on; a second token is the same as one."""
     try:
         thread.parker.release()
     except RuntimeError:

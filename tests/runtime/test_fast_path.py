@@ -6,6 +6,7 @@ naive model; the others look at one seam each.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import signal
@@ -283,7 +284,7 @@ def test_h06_posts_that_race_the_close_are_counted_or_refused() -> None:
 
 
 def test_x05_a_source_hears_of_a_delivery_on_every_path() -> None:
-    """I-27, X-05: a packet with a source is finished in the dequeuing thread, taken singly, in a batch or by waiting."""
+    """I-27, X-05: a packet with a source is finished in the dequeuing thread, singly, in a batch or by waiting."""
     heard: list[str] = []
 
     class Source(PacketSource):
@@ -448,10 +449,8 @@ def test_q35_ctrl_c_in_parked_gets_loses_nothing(has_fast_path: bool) -> None:
             producer = spawn(produce)
             received: list[int] = []
             while len(received) < total:
-                try:
+                with contextlib.suppress(KeyboardInterrupt):
                     received.append(port.get(60).key)
-                except KeyboardInterrupt:
-                    pass
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, old)

@@ -15,14 +15,12 @@ from random import Random
 
 import pytest
 
-from benchmarks import contestants
+from benchmarks import profile
 from benchmarks.__main__ import main
 from benchmarks.contestants import (
     BARE_LOCK,
     CHANNELS,
     PORT,
-    QUEUE,
-    SIMPLE_QUEUE,
     Channel,
     Message,
     peer_channel,
@@ -43,8 +41,13 @@ from benchmarks.report import Row, Verdict, render_figures, render_table, rows_o
 from benchmarks.runner import run
 from benchmarks.staging import Crew, check_in_order, check_shared_out, pinned
 from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.imports import ImportTime
 from benchmarks.workloads.one_thread import Batch, OneThread
+from benchmarks.workloads.parked import ParkedMemory
 from benchmarks.workloads.two_threads import Stream
+
+PORT_WORKLOADS = (*WORKLOADS[: 1 + [type(workload) for workload in WORKLOADS].index(ParkedMemory)], ImportTime())
+"""Those whose contestants are channels, and the imports; other wings measure themselves elsewhere."""
 
 
 class Scripted(OneByOne):
@@ -162,18 +165,18 @@ def widest_rows() -> list[Row]:
 class TestTable:
     """The rendered table."""
 
-    @pytest.mark.parametrize("columns", [20, 80, 90, 100, 200])
-    def test_every_row_fits_the_width_clipped_to_80_to_100(self, columns: int) -> None:
+    @pytest.mark.parametrize("columns", [20, 84, 90, 100, 200])
+    def test_every_row_fits_the_width_clipped_to_84_to_100(self, columns: int) -> None:
         """For every comparison of every registered workload; no line ends in blanks."""
         lines = render_table(widest_rows(), columns).splitlines()
         assert len(lines) == 1 + sum(len(workload.comparisons) for workload in WORKLOADS)
-        assert max(map(len, lines)) <= min(max(columns, 80), 100)
+        assert max(map(len, lines)) <= min(max(columns, 84), 100)
         assert all(line == line.rstrip() for line in lines)
 
     def test_about_is_left_out_where_it_does_not_fit(self) -> None:
         """Every other column stays."""
         assert render_table(widest_rows(), 100).splitlines()[0].split()[-2:] == ["verdict", "about"]
-        assert render_table(widest_rows(), 80).splitlines()[0].split()[-2:] == ["goal", "verdict"]
+        assert render_table(widest_rows(), 84).splitlines()[0].split()[-2:] == ["goal", "verdict"]
 
     def test_cells_of_each_kind_of_row(self) -> None:
         """Ratios carry an x, bytes a B, counts nothing; goals and verdicts stand where there are any."""
@@ -241,14 +244,15 @@ class TestRegistry:
         assert len({workload.name for workload in WORKLOADS}) == len(WORKLOADS)
 
     def test_goals_are_those_of_the_performance_page(self) -> None:
-        """Each goal that these workloads can decide, and no other."""
+        """Each goal of the port and of the import, and no other."""
         assert {
             (workload.name, comparison.ours, comparison.peer, comparison.goal)
-            for workload in WORKLOADS
+            for workload in PORT_WORKLOADS
             for comparison in workload.comparisons
             if comparison.goal is not None
         } == {
             ("one-thread", "port", "queue.Queue", 0.20),
+            ("one-thread", "port", "Wine's port", 1 / 25),
             ("depth", "port @1k", "port @10", 1.03),
             ("depth", "port @1M", "port @10", 1.10),
             ("batch-64", "port", "queue.Queue", 0.07),
@@ -270,7 +274,7 @@ class TestRegistry:
             ("import", "iocp_emu", "import queue", 4.0),
         }
 
-    @pytest.mark.parametrize("workload", WORKLOADS[:-1], ids=lambda workload: workload.name)
+    @pytest.mark.parametrize("workload", PORT_WORKLOADS[:-1], ids=lambda workload: workload.name)
     def test_every_workload_runs_to_its_end_and_samples_whom_it_compares(
         self, workload: Workload, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -471,7 +475,9 @@ class TestCommand:
         assert report["problems"] == []
         assert report["surroundings"]["repeats"] == 2
         assert [(row["workload"], row["peer"]) for row in report["rows"]] == [
-            (name, peer) for name in names for peer in (QUEUE, SIMPLE_QUEUE, contestants.DEQUE)
+            (workload.name, comparison.peer)
+            for workload in (OneThread(), Batch())
+            for comparison in workload.comparisons
         ]
         assert all(len(row["values"]) == 2 and row["value"] > 0 for row in report["rows"])
 
@@ -494,6 +500,32 @@ class TestCommand:
             main(arguments)
         assert exit_.value.code == 2
         assert arguments[0] in capsys.readouterr().err
+
+    def test_profile_explains_a_post_and_a_get(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each step is a row; with what lies between them they make the whole."""
+        monkeypatch.setattr(profile, "LOOPS", 50)
+        monkeypatch.setattr(profile, "ROUNDS", 3)
+        found = profile.fast_path()
+        assert list(found) == [*profile.FAST_STEPS, profile.WHOLE, profile.BETWEEN]
+        parts = sum(found[name] for name in (*profile.FAST_STEPS, profile.BETWEEN))
+        assert parts == pytest.approx(found[profile.WHOLE])
+        assert set(profile.hand_over()) >= {"post to a parked thread", "collect what it got"}
+
+    def test_profile_is_a_command(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """`python -m benchmarks profile` prints it."""
+        monkeypatch.setattr(profile, "LOOPS", 50)
+        monkeypatch.setattr(profile, "ROUNDS", 3)
+        assert main(["profile"]) == 0
+        assert "make the packet" in capsys.readouterr().out
+
+    def test_a_name_alone_selects(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """As `--only` does; unknown names are refused alike."""
+        assert main(["batch-64", "--quick", "--repeats", "1"]) == 0
+        assert {line.split()[0] for line in capsys.readouterr().out.splitlines() if " port " in line} == {"batch-64"}
+        with pytest.raises(SystemExit):
+            main(["no-such"])
 
     def test_unknown_workload_names_the_known_ones(self, capsys: pytest.CaptureFixture[str]) -> None:
         """All of them."""

@@ -18,12 +18,15 @@ from iocp_emu.profiles import (
     WINE_OLD,
     XP,
     IssuerAffinity,
+    OwnClose,
     Profile,
     WaiterOrder,
     get_profile,
 )
 
 LIFO, FIFO = WaiterOrder.LIFO, WaiterOrder.FIFO
+ABORTED, DISCONNECTED = OwnClose.CONNECTION_ABORTED, OwnClose.LOCAL_DISCONNECT
+HANDLES_CLOSED = OwnClose.HANDLES_CLOSED
 NOBODY, WITH_EVENT, EVERYBODY = IssuerAffinity.NONE, IssuerAffinity.WITH_EVENT, IssuerAffinity.ALL
 
 COLUMNS = (WIN10, WIN7, XP, CLASSIC, WINE, WINE_OLD)
@@ -52,7 +55,9 @@ ROWS: list[tuple[str, Sequence[object]]] = [
     ("cancel_all_reports_not_found", (True, True, True, True, False, False)),
     ("port_excludes_apc", (True, True, True, True, False, False)),
     ("zero_count_refused", (True, True, True, True, True, False)),
+    ("own_close_of_socket", (ABORTED, ABORTED, DISCONNECTED, ABORTED, HANDLES_CLOSED, HANDLES_CLOSED)),
     ("byte_lock_queues_packet", (True, True, True, True, False, False)),
+    ("busy_transaction_pends", (True, False, False, True, False, False)),
     ("abnormal_exit_reported", (True, True, True, True, False, False)),
     ("information_status_untouched_on_refusal", (True, True, True, True, False, False)),
 ]
