@@ -40,6 +40,14 @@ class IssuerAffinity(Enum):
     ALL = "every request"
 
 
+class OwnClose(Enum):
+    """How a transfer that is pending on a socket ends when its own side closes that (I-43)."""
+
+    CONNECTION_ABORTED = "STATUS_CONNECTION_ABORTED on a connection, else STATUS_CANCELLED"
+    LOCAL_DISCONNECT = "STATUS_LOCAL_DISCONNECT on a connection, else STATUS_CANCELLED"
+    HANDLES_CLOSED = "STATUS_HANDLES_CLOSED"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One emulated system: immutable, hashable, compared by value. The defaults are those of Windows 10.
@@ -110,8 +118,14 @@ class Profile:
     cancel_all_reports_not_found: bool = True
     """CancelIoEx without an OVERLAPPED that finds nothing fails with ERROR_NOT_FOUND, else succeeds (I-40)."""
 
+    own_close_of_socket: OwnClose = OwnClose.CONNECTION_ABORTED
+    """How closing a socket ends its pending transfers (I-43, facts sock-close-pending and afd-udp-close)."""
+
     byte_lock_queues_packet: bool = True
     """A byte-range lock that is granted on an associated file queues a packet (vector file-19)."""
+
+    busy_transaction_pends: bool = True
+    """A transaction on a pipe with unread data reports pending before it fails (fact k32pipe-transact)."""
 
     job_port_removable: bool = True
     """A job's port can be taken away with NULL (X-04)."""
@@ -136,6 +150,7 @@ WIN7: Final = replace(
     name="win7",
     direct_waiters_on_hand_off=True,
     association_replaceable=False,
+    busy_transaction_pends=False,
     job_port_removable=False,
     jobs_nest=False,
     wait_completion_packets=False,
@@ -154,6 +169,7 @@ XP: Final = replace(
     disk_requests_pend=False,
     late_status_block=False,
     issuer_affinity=IssuerAffinity.ALL,
+    own_close_of_socket=OwnClose.LOCAL_DISCONNECT,
 )
 
 CLASSIC: Final = replace(
@@ -192,10 +208,14 @@ WINE: Final = replace(
     thread_agnostic_requests=True,
     late_status_block=False,
     issuer_affinity=IssuerAffinity.NONE,
+    # Vector sock-41, and still marked as a known difference in Wine's own tests.
+    own_close_of_socket=OwnClose.HANDLES_CLOSED,
     # The next three as Wine 8.0 answers (vectors cancel-06, file-19, job-03), and nothing says that it changed.
     cancel_all_reports_not_found=False,
     byte_lock_queues_packet=False,
     abnormal_exit_reported=False,
+    # No vector tells; the fact has both, and Wine behaves like the older Windows elsewhere (ntpipe-skip-warning).
+    busy_transaction_pends=False,
     # The table has no entry; the Wine server drops the job's port when it is given none.
     job_port_removable=True,
     # "Newest only".

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from .. import status
 from ..kernel.file import IoMode
 from ..kernel.objects import Access, NtError
+from ..overlapped.afd import is_name_of_afd, open_afd
 from ..overlapped.directory import open_directory
 from ..overlapped.files import (
     Caching,
@@ -29,6 +30,7 @@ from ..overlapped.files import (
     Share,
     open_file,
 )
+from ..overlapped.pipe_names import name_in, open_client
 from .constants import (
     FILE_FLAG_BACKUP_SEMANTICS,
     FILE_FLAG_DELETE_ON_CLOSE,
@@ -50,6 +52,8 @@ from .support import (
     Handle,
     Pointer,
     Untouched,
+    buffer_to_read,
+    buffer_to_write,
     caller,
     dword,
     map_rights,
@@ -64,6 +68,8 @@ from .transfer import (
     Outcome,
     apc_of,
     ask_of,
+    control,
+    control_and_wait,
     device_of,
     order_of,
     transfer,
@@ -109,13 +115,13 @@ def CreateFileW(
     dwCreationDisposition: int,
     dwFlagsAndAttributes: int,
 ) -> int:
-    """Open or create a file, or open a directory (FILE_FLAG_BACKUP_SEMANTICS); its handle.
+    """Open or create a file, or open a directory (FILE_FLAG_BACKUP_SEMANTICS) or a named pipe; its handle.
 
     With FILE_FLAG_OVERLAPPED requests may pend and the file can be associated with a port; without, every call waits.
     FILE_FLAG_NO_BUFFERING and FILE_FLAG_WRITE_THROUGH keep requests from ending within their call; attributes and other
     flags mean nothing here.  The last error becomes 0, or 183 when CREATE_ALWAYS or OPEN_ALWAYS found the file.
-    INVALID_HANDLE_VALUE: 2, 3, 5, 32 and 80 as on Windows, 87 for an unknown disposition, 50 for a pipe name as long as
-    there are no pipes, other host errors.  May block on the disk.
+    INVALID_HANDLE_VALUE: 2, 3, 5, 32 and 80 as on Windows, 87 for an unknown disposition, 231 when all instances of a
+    pipe are in use, other host errors.  May block on the disk.
     """
     if not 1 <= dword(dwCreationDisposition) <= len(Disposition):
         raise NtError(status.STATUS_INVALID_PARAMETER)
@@ -141,10 +147,15 @@ def CreateFileW(
 
 
 def _open_by_name(me: Caller, name: str, options: OpenOptions, flags: int) -> Opened:
-    """Find out what a name means: a device, a directory or a file."""
+    """Find out what a name means: a pipe, another device, a directory or a file."""
+    pipe = name_in(name)
+    if pipe is not None:
+        return Opened(open_client(me.system, pipe, options.access, options.io_mode), existed=True)
+    if is_name_of_afd(name):
+        return Opened(open_afd(me.system, options.io_mode), existed=True)
     name = name.removeprefix(LONG_PATH_PREFIX)
     if name.startswith(DEVICE_PREFIXES):
-        return _open_device(name[len(DEVICE_PREFIXES[0]) :])
+        raise NtError(status.STATUS_OBJECT_NAME_NOT_FOUND)
     try:
         if flags & FILE_FLAG_BACKUP_SEMANTICS and os.path.isdir(name):
             return open_directory(me.system, name, options)
@@ -153,13 +164,6 @@ def _open_by_name(me: Caller, name: str, options: OpenOptions, flags: int) -> Op
         if error.status == status.STATUS_OBJECT_NAME_COLLISION:
             raise refusal(status.ERROR_FILE_EXISTS) from None
         raise
-
-
-def _open_device(name: str) -> Opened:
-    """Open what is in the device namespace: of that there are only pipes, and those come later."""
-    if name.replace("/", "\\").casefold().startswith("pipe\\"):
-        raise NtError(status.STATUS_NOT_SUPPORTED)
-    raise NtError(status.STATUS_OBJECT_NAME_NOT_FOUND)
 
 
 # -- reading and writing -----------------------------------------------------------------------------------------
@@ -178,7 +182,9 @@ def ReadFile(
 
     TRUE with the count when it ended within the call; a packet follows all the same where the file has a port (I-02).
     On an overlapped disk file the answer is FALSE and 997, and the result a packet (fact ntfile-rw-pending).  On a
-    synchronous file the call waits; at the end of the file without an OVERLAPPED it is TRUE with 0 bytes.
+    synchronous file the call waits; at the end of the file without an OVERLAPPED it is TRUE with 0 bytes.  FALSE with
+    234 on a message that is longer than the buffer, with the count only if there is no OVERLAPPED (fact
+    k32pipe-moredata); FALSE and nothing more comes (I-03): 109, 232, 233 and 536 on a pipe, as READ_REFUSALS has it.
     FALSE: 38 end of file, 5 not opened for reading, 6, 87 no OVERLAPPED for an overlapped disk file (I-10), 998 a
     buffer that is too small or read-only; nothing is queued then (I-03).
     """
@@ -186,7 +192,8 @@ def ReadFile(
     if code == status.STATUS_END_OF_FILE and lpOverlapped is None:
         code = status.STATUS_SUCCESS
     succeeded = reports_transfer(code)
-    return ReadResult(succeeded, _count(lpNumberOfBytesRead, count if succeeded else 0))
+    has_count = succeeded or (lpOverlapped is None and status.is_warning(code))
+    return ReadResult(succeeded, _count(lpNumberOfBytesRead, count if has_count else 0))
 
 
 @reports(WriteResult(False, 0))
@@ -270,6 +277,8 @@ def _move_ex(
     outcome = transfer(me, handle, direction, buffer, count, overlapped.position, order)
     if status.is_error(outcome.status):
         raise NtError(outcome.status)
+    if status.is_warning(outcome.status):
+        set_last_error(status.status_to_error(outcome.status))
     return True
 
 
@@ -327,9 +336,9 @@ def UnlockFileEx(
 
 @reports(False)
 def FlushFileBuffers(hFile: Handle) -> bool:
-    """Bring what was written to the medium; no packet comes.  FALSE: 5 not opened for writing, 6, host errors.
+    """Bring what was written to the medium, or wait until the other end of a pipe has read it; no packet comes.
 
-    Blocks, visibly (Q-23).
+    FALSE: 5 not opened for writing, 6, 109 and 233 when nobody will read it, host errors.  Blocks, visibly (Q-23).
     """
     me = caller()
     with FileInUse(me, hFile, Direction.WRITE.rights) as file:
@@ -342,15 +351,28 @@ def DeviceIoControl(
     dwIoControlCode: int,
     lpOverlapped: OVERLAPPED | None,
     *,
+    lpInBuffer: Any = None,
+    nInBufferSize: int = 0,
+    lpOutBuffer: Any = None,
+    nOutBufferSize: int = 0,
     lpBytesReturned: Pointer = PRESENT,
 ) -> ControlResult:
-    """Send a control code to a device.  No device that there is has one: FALSE with 1, or 6; nothing is queued (I-03).
+    """Send a control code to a device: the FSCTL_PIPE_ codes to an end of a pipe.
 
-    Never blocks.
+    TRUE when it ended within the call; a packet follows all the same where the file has a port (I-02).  FALSE: 997 it
+    goes on, 1 the device does not know the code, 5, 6, and what the code brings; nothing is queued for these (I-03).
+    Blocks on a synchronous file, and without an OVERLAPPED, visibly (Q-23).
     """
     me = caller()
-    dword(dwIoControlCode)
-    if lpOverlapped is not None:
+    code = dword(dwIoControlCode)
+    data = buffer_to_read(lpInBuffer, nInBufferSize)
+    target = buffer_to_write(lpOutBuffer, nOutBufferSize)
+    if lpOverlapped is None:
+        outcome = control_and_wait(me, hDevice, code, data, target)
+    else:
         lpOverlapped.begin()
-    with FileInUse(me, hDevice):
-        raise NtError(status.STATUS_INVALID_DEVICE_REQUEST)
+        outcome = control(me, hDevice, code, data, target, order_of(lpOverlapped))
+    succeeded = reports_transfer(outcome.status)
+    if status.is_error(outcome.status):
+        return ControlResult(succeeded, UNTOUCHED)
+    return ControlResult(succeeded, _count(lpBytesReturned, outcome.transferred))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..kernel.jobs import Process
 from ..kernel.objects import KernelObject
+from ..overlapped.sockets import close_socket, find_socket, may_be_descriptor
 from .constants import (
     DUPLICATE_CLOSE_SOURCE,
     DUPLICATE_SAME_ACCESS,
@@ -19,7 +20,6 @@ from .constants import (
 from .support import (
     CURRENT_PROCESS,
     CURRENT_THREAD,
-    HANDLE_TAGS,
     LAST_PSEUDO_HANDLE,
     PRESENT,
     Caller,
@@ -32,6 +32,7 @@ from .support import (
     map_rights,
     reports,
     set_last_error,
+    slot_of,
 )
 
 
@@ -63,10 +64,12 @@ def GetCurrentThread() -> int:
 
 
 def close(me: Caller, handle: Handle) -> None:
-    """Close a handle, for the faces; pseudo handles are left as they are, and that succeeds."""
+    """Close a handle, for the faces, or a socket; pseudo handles are left as they are, and that succeeds."""
     value = handle_value(handle)
-    if value < LAST_PSEUDO_HANDLE:
-        me.perform(me.system.process.handles.close, value & ~HANDLE_TAGS)
+    if may_be_descriptor(value):
+        close_socket(me.system, value)
+    elif value < LAST_PSEUDO_HANDLE:
+        me.perform(me.system.process.handles.close, slot_of(value))
 
 
 @reports(False)
@@ -106,6 +109,8 @@ def DuplicateHandle(
         close_source=bool(dwOptions & DUPLICATE_CLOSE_SOURCE),
         wanted=lpTargetHandle is PRESENT,
     )
+    if dwOptions & DUPLICATE_CLOSE_SOURCE and may_be_descriptor(handle_value(hSourceHandle)):
+        close_socket(me.system, handle_value(hSourceHandle))
     return Duplicated(True, handle)
 
 
@@ -125,10 +130,12 @@ def _duplicate(
         own = me.lookup(value, KernelObject)
         rights = map_rights(own.type_name, MAXIMUM_ALLOWED if desired is None else desired)
         return target.open(own, rights) if wanted else None
-    value &= ~HANDLE_TAGS
+    value = slot_of(value)
+    if may_be_descriptor(value) and table is me.system.process.handles:
+        find_socket(me.system, value)
     obj = table.entry(value).object
     access = None if desired is None else map_rights(obj.type_name, desired)
     opened = table.duplicate(value, target, access) if wanted else None
-    if close_source:
+    if close_source and not may_be_descriptor(value):
         table.close(value)
     return opened

@@ -1,4 +1,4 @@
-"""NT calls on files: read and write with everything in the open, cancel, and what is set on a file object.
+"""NT calls on files: read, write and control with everything in the open, cancel, and what is set on a file object.
 
 Theory.  The status block of an NT request is written once, by the result; while it is pending it stays as it was (fact
 ntpipe-listen).  The packet carries the ApcContext, and none comes without one (fact afd-nullctx).
@@ -15,18 +15,22 @@ from .. import status
 from ..kernel.completion import IoCompletion
 from ..kernel.file import FileObject, StatusBlock
 from ..kernel.objects import NtError
+from ..overlapped.sockets import catch_up
 from .constants import (
     IO_COMPLETION_MODIFY_STATE,
     FileCompletionInformation,
     FileIoCompletionNotificationInformation,
     FileReplaceCompletionInformation,
 )
+from .results import cancel_synchronous
 from .support import (
     IO_STATUS_BLOCK,
     UNTOUCHED,
     Caller,
     Handle,
     Untouched,
+    buffer_to_read,
+    buffer_to_write,
     caller,
     dword,
     handle_value,
@@ -34,7 +38,7 @@ from .support import (
     opaque,
     pointer_value,
 )
-from .transfer import Direction, Order, transfer
+from .transfer import Direction, Order, control, transfer
 
 BYTES_OF_CLASS = {
     FileCompletionInformation: 16,
@@ -48,7 +52,7 @@ ApcRoutine = Callable[[Any, IO_STATUS_BLOCK], object]
 
 
 class Transferring(NamedTuple):
-    """What `NtReadFile` and `NtWriteFile` return; the block is written when the request ends."""
+    """What `NtReadFile`, `NtWriteFile` and `NtFsControlFile` return; the block is written when the request ends."""
 
     ret: int
     IoStatusBlock: IO_STATUS_BLOCK
@@ -72,7 +76,7 @@ class InformationQueried(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """What `NtCancelIoFile` and `NtCancelIoFileEx` return."""
+    """What the calls that cancel return."""
 
     ret: int
     Status: int | Untouched
@@ -128,6 +132,19 @@ def _move(
     offset: int | None,
     given: IO_STATUS_BLOCK | None,
 ) -> Transferring:
+    block, order = _order(event, routine, context, given)
+    position = None if offset is None else pointer_value(offset)
+    try:
+        code = transfer(caller(), handle, direction, buffer, length, position, order).status
+    except NtError as error:
+        code = error.status
+    return Transferring(code, block)
+
+
+def _order(
+    event: Handle, routine: ApcRoutine | None, context: Any, given: IO_STATUS_BLOCK | None
+) -> tuple[IO_STATUS_BLOCK, Order]:
+    """The status block of a call, and how it wants its result."""
     block = IO_STATUS_BLOCK() if given is None else given
     value = opaque(context)
 
@@ -135,10 +152,31 @@ def _move(
         assert routine is not None
         routine(value, block)
 
-    order = Order(block, value, event) if routine is None else Order(block, None, event, call_routine)
-    position = None if offset is None else pointer_value(offset)
+    return block, Order(block, value, event) if routine is None else Order(block, None, event, call_routine)
+
+
+def NtFsControlFile(
+    FileHandle: Handle,
+    Event: Handle,
+    ApcRoutine: ApcRoutine | None,
+    ApcContext: Any,
+    FsControlCode: int,
+    InputBuffer: Any,
+    InputBufferLength: int,
+    OutputBuffer: Any,
+    OutputBufferLength: int,
+    *,
+    IoStatusBlock: IO_STATUS_BLOCK | None = None,
+) -> Transferring:
+    """Send a control code, such as the FSCTL_PIPE_ ones, with its input and for its output; otherwise as `NtReadFile`.
+
+    INVALID_DEVICE_REQUEST when the device does not know the code.
+    """
+    block, order = _order(Event, ApcRoutine, ApcContext, IoStatusBlock)
     try:
-        code = transfer(caller(), handle, direction, buffer, length, position, order).status
+        data = buffer_to_read(InputBuffer, InputBufferLength)
+        target = buffer_to_write(OutputBuffer, OutputBufferLength)
+        code = control(caller(), FileHandle, dword(FsControlCode), data, target, order).status
     except NtError as error:
         code = error.status
     return Transferring(code, block)
@@ -151,7 +189,18 @@ def _move(
 def NtCancelIoFile(FileHandle: Handle) -> Cancelled:
     """Ask for an early end of what the calling thread has under way on the file; SUCCESS also for nothing (I-40)."""
     me = caller()
+    catch_up(me.system)
     me.perform(lambda: me.lookup(FileHandle, FileObject).cancel_requests(thread=me.thread))
+    return Cancelled(status.STATUS_SUCCESS, status.STATUS_SUCCESS, 0)
+
+
+@nt_outputs(lambda code: Cancelled(code, UNTOUCHED, UNTOUCHED))
+def NtCancelSynchronousIoFile(ThreadHandle: Handle) -> Cancelled:
+    """Ask for an early end of the call that a thread waits in on a synchronous file (fact ntpipe-synccancel).
+
+    NOT_FOUND when it waits in none.  Never blocks; O(requests of the thread).
+    """
+    cancel_synchronous(caller(), ThreadHandle)
     return Cancelled(status.STATUS_SUCCESS, status.STATUS_SUCCESS, 0)
 
 
@@ -171,6 +220,7 @@ def NtCancelIoFileEx(FileHandle: Handle, IoRequestToCancel: StatusBlock | None) 
             return refusal.status
         return status.STATUS_SUCCESS
 
+    catch_up(me.system)
     code = me.perform(step)
     return Cancelled(code, code, 0)
 

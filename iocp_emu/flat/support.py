@@ -23,8 +23,9 @@ from typing_extensions import ParamSpec
 
 from .. import status
 from ..kernel.file import FileObject, StatusBlock
-from ..kernel.objects import KernelObject, NtError
+from ..kernel.objects import FIRST_HANDLE, KernelObject, NtError
 from ..kernel.waits import Alertability
+from ..overlapped.socket_table import find_socket
 from ..runtime.ambient import current_system
 from ..runtime.threads import OsThread, ThreadSystem
 from .constants import (
@@ -208,6 +209,11 @@ def handle_value(handle: Handle) -> int:
     return 0 if handle is None else operator.index(handle) & MAXIMUM_POINTER
 
 
+def slot_of(value: int) -> int:
+    """The value that the handle table knows: without its two low bits, but for a descriptor of the host (H-08)."""
+    return value if value < FIRST_HANDLE else value & ~HANDLE_TAGS
+
+
 def dword(value: int) -> int:
     """`value` as a 32-bit unsigned integer; `TypeError` for what is no integer."""
     return operator.index(value) & MAXIMUM_DWORD
@@ -231,21 +237,28 @@ class Caller(NamedTuple):
     # What follows is for steps: it is called under the lock.
 
     def lookup(self, handle: Handle, kind: type[ObjectT], access: int = 0) -> ObjectT:
-        """The object behind `handle`, a pseudo handle or a real one; its two low bits do not count (H-08)."""
+        """The object behind `handle`: a pseudo handle, one of ours, or the descriptor of a socket of the host.
+
+        The two low bits of our own do not count (H-08).  What is no socket of the host is no handle.
+        """
         value = handle_value(handle)
         if value >= CURRENT_THREAD:
             own: KernelObject = self.thread if value == CURRENT_THREAD else self.system.process
             if not isinstance(own, kind):
                 raise NtError(status.STATUS_OBJECT_TYPE_MISMATCH)
             return own
-        return self.system.process.handles.lookup(value & ~HANDLE_TAGS, kind, access)
+        if value >= FIRST_HANDLE:
+            value &= ~HANDLE_TAGS
+        elif issubclass(FileObject, kind):
+            find_socket(self.system, value)
+        return self.system.process.handles.lookup(value, kind, access)
 
     def lookup_any(self, handle: Handle, kind: type[ObjectT], rights: int) -> ObjectT:
         """The object behind `handle`, which must have been opened with at least one of `rights`."""
         obj = self.lookup(handle, kind)
         value = handle_value(handle)
         if value < CURRENT_THREAD:
-            granted = self.system.process.handles.entry(value & ~HANDLE_TAGS).access
+            granted = self.system.process.handles.entry(slot_of(value)).access
             if not granted & rights:
                 raise NtError(status.STATUS_ACCESS_DENIED)
         return obj

@@ -120,9 +120,10 @@ def transfer(
     with FileInUse(me, handle, direction.rights) as file:
         view = (buffer_to_write if direction is Direction.READ else buffer_to_read)(buffer, count)
         ask = ask_of(me, order)
-        if file.io_mode is IoMode.SYNCHRONOUS:
-            return _transfer_now(me, file, direction, view, offset, ask)
         device = device_of(file)
+        if file.io_mode is IoMode.SYNCHRONOUS:
+            move = device.read_now if direction is Direction.READ else device.write_now
+            return _do_now(me, ask, lambda: move(me.system, file, view, offset))
         operation = device.read if direction is Direction.READ else device.write
         code = operation(me.system, file, view, offset, ask)
         return Outcome(code, 0 if code == status.STATUS_PENDING else ask.block.information)
@@ -131,7 +132,41 @@ def transfer(
 def transfer_and_wait(me: Caller, handle: Handle, direction: Direction, buffer: Any, count: int) -> Outcome:
     """Read or write without a status block of the caller's: the call waits, on the file if need be (I-10)."""
     block = StatusBlock()
-    outcome = transfer(me, handle, direction, buffer, count, None, Order(block))
+    return _waited_for(me, handle, block, transfer(me, handle, direction, buffer, count, None, Order(block)))
+
+
+def control(
+    me: Caller, handle: Handle, code: int, data: memoryview, target: memoryview, order: Order
+) -> Outcome:
+    """Send a control code with `data` as its input and `target` for its output.
+
+    The code says itself which rights the handle needs.  Blocks only on a synchronous file object, visibly (Q-23).
+    Errors come as the status or as an `NtError`.
+    """
+    needed = code >> 14 & 3
+    if needed & 2:
+        me.perform(me.lookup_any, handle, FileObject, Direction.WRITE.rights)
+    with FileInUse(me, handle, Direction.READ.rights if needed & 1 else 0) as file:
+        ask = ask_of(me, order)
+        device = device_of(file)
+        if file.io_mode is IoMode.SYNCHRONOUS:
+
+            def now() -> Transferred:
+                block = StatusBlock()
+                return Transferred(device.control(me.system, file, code, data, target, Ask(block)), block.information)
+
+            return _do_now(me, ask, now)
+        status_of_call = device.control(me.system, file, code, data, target, ask)
+        return Outcome(status_of_call, 0 if status_of_call == status.STATUS_PENDING else ask.block.information)
+
+
+def control_and_wait(me: Caller, handle: Handle, code: int, data: memoryview, target: memoryview) -> Outcome:
+    """Send a control code without a status block of the caller's, as `transfer_and_wait`."""
+    block = StatusBlock()
+    return _waited_for(me, handle, block, control(me, handle, code, data, target, Order(block)))
+
+
+def _waited_for(me: Caller, handle: Handle, block: StatusBlock, outcome: Outcome) -> Outcome:
     if outcome.status != status.STATUS_PENDING:
         return outcome
     with FileInUse(me, handle) as file:
@@ -139,14 +174,11 @@ def transfer_and_wait(me: Caller, handle: Handle, direction: Direction, buffer: 
     return Outcome(block.status, block.information)
 
 
-def _transfer_now(
-    me: Caller, file: FileObject, direction: Direction, view: memoryview, offset: int | None, ask: Ask
-) -> Outcome:
+def _do_now(me: Caller, ask: Ask, operation: Callable[[], Transferred]) -> Outcome:
+    """Do an operation of a synchronous file object while the call waits."""
     if ask.event is not None:
         me.perform(ask.event.reset)
-    device = device_of(file)
-    operation = device.read_now if direction is Direction.READ else device.write_now
-    done = operation(me.system, file, view, offset)
+    done = operation()
     if not status.is_error(done.status) or done.status == status.STATUS_END_OF_FILE:
         me.perform(_publish, me.thread, ask, done)
     return Outcome(done.status, done.count)

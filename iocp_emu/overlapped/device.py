@@ -46,8 +46,8 @@ class Transferred:
 class IoDevice:
     """A device whose every operation is missing.  `offset` is in bytes from the start; None: where the file stands.
 
-    The overlapped operations (`read`, `write`, `lock`, `watch`) never block beyond a copy; `read_now`, `write_now` and
-    `flush` may block and say so to the kernel (Q-23).  All are called without the kernel lock.
+    The overlapped operations (`read`, `write`, `control`, `lock`, `watch`) never block beyond a copy; `read_now`,
+    `write_now` and `flush` may block and say so to the kernel (Q-23).  All are called without the kernel lock.
     """
 
     def read(self, system: ThreadSystem, file: FileObject, target: memoryview, offset: int | None, ask: Ask) -> int:
@@ -68,6 +68,18 @@ class IoDevice:
 
     def flush(self, system: ThreadSystem, file: FileObject) -> int:
         """Bring what was written to the medium."""
+        return status.STATUS_INVALID_DEVICE_REQUEST
+
+    def control(
+        self,
+        system: ThreadSystem,
+        file: FileObject,
+        code: int,
+        data: memoryview,
+        target: memoryview,
+        ask: Ask,
+    ) -> int:
+        """Start what the control code says, with `data` as its input and `target` for its output."""
         return status.STATUS_INVALID_DEVICE_REQUEST
 
     def cancel(self, request: IoRequest) -> None:

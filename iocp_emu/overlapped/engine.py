@@ -171,11 +171,12 @@ def issue(
     operation: Any,
     begin: Callable[[IoRequest], None],
     begun: Callable[[], None] | None = None,
+    io_mode: IoMode | None = None,
 ) -> int:
     """Issue a request that `begin`, under the kernel lock, ends or leaves pending; the NTSTATUS of the call.
 
     `begun` is called afterwards, without the lock.  On a synchronous file object the call blocks, visibly (Q-23),
-    until the request has ended.
+    until the request has ended; `io_mode` is that of the call where it is not that of the file object.
     """
     thread = system.current()
 
@@ -185,7 +186,7 @@ def issue(
         return request, request.return_to_caller()
 
     try:
-        if file.io_mode is IoMode.SYNCHRONOUS:
+        if (io_mode or file.io_mode) is IoMode.SYNCHRONOUS:
             return _wait_for_end(system, ask, verb, begun)
         _, code = system.perform(verb, ask)
     except NtError as refusal:

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import inspect
 import json
+import selectors
 import shutil
 import sys
 import tempfile
@@ -57,6 +58,7 @@ HANDLE_CALLS = frozenset(
         "CreateIoCompletionPort",
         "CreateJobObjectW",
         "CreateMutexW",
+        "CreateNamedPipeW",
         "CreateSemaphoreW",
         "CreateWaitableTimerW",
     }
@@ -69,6 +71,8 @@ HANDLE_OUTPUTS = (
     "IoStatusBlock",
 )
 STATUS_FIELDS = frozenset({"Internal", "Status"})
+SOCKET_DEADLINE_SECONDS = 10.0
+LOCALHOST = ("127.0.0.1", 0)
 ROUTINE_CALLS = frozenset({"ReadFileEx", "WriteFileEx"})
 
 # A child sleeps, writes its 32-bit exit code where the product reads it, and ends with the low byte of it.
@@ -110,6 +114,7 @@ class Adapter:
         self._directory = Path(tempfile.mkdtemp(prefix="iocp-emu-vector-"))
         self._threads: dict[Any, _Known] = {}
         self._children: list[int] = []
+        self._sockets: set[int] = set()
 
     # -- what the replayer calls -------------------------------------------------------------------------------
 
@@ -122,7 +127,12 @@ class Adapter:
             function, values = self._resolve(known, name, args)
             win32.SetLastError(LAST_ERROR_PRESET)
             answer = function(**values)
-            return self._answered(name, answer, win32.GetLastError(), as_name)
+            last_error = win32.GetLastError()
+            if name == "accept" and answer.ret != win32.INVALID_SOCKET:
+                self._sockets.add(answer.ret)
+            elif name in ("closesocket", "CloseHandle"):
+                self._sockets.discard(next(iter(values.values())))
+            return self._answered(name, answer, last_error, as_name)
 
     def idle(self, thread: Thread) -> None:
         """The symbolic thread waits for its next step: it is blocked, for all that the machine knows (Q-23)."""
@@ -153,6 +163,8 @@ class Adapter:
                 win32.TerminateProcess(child, 0)
             for child in self._children:
                 win32.WaitForSingleObject(child, CLOSE_DEADLINE_MS)
+            for each in self._sockets:
+                win32.closesocket(each)
         self._system.perform(self._system.process.handles.close_all)
         for known in self._threads.values():
             self._system.perform(self._system.kernel.expire, known.thread)
@@ -188,6 +200,9 @@ class Adapter:
             values.setdefault("lpCompletionRoutine", lambda *_: known.apc_log.append(0))
         elif name in ("NtReadFile", "NtWriteFile"):
             values.setdefault("IoStatusBlock", win32.IO_STATUS_BLOCK(SENTINEL, SENTINEL))
+        for key in ("name", "lpTo"):
+            if isinstance(values.get(key), int):
+                values[key] = self._address(values[key], is_dead=bool(values.pop("dead", 0)))
         unknown = values.keys() - inspect.signature(function).parameters.keys()
         if unknown:
             raise Unsupported(f"{name} has no {', '.join(sorted(unknown))}")
@@ -195,7 +210,7 @@ class Adapter:
 
     def _value(self, parameter: str, value: Any) -> Any:
         if isinstance(value, str) and value.startswith("pipe:"):
-            raise Unsupported("the product has no named pipes")
+            return rf"\\.\pipe\{self._directory.name}\{value.removeprefix('pipe:')}"
         if isinstance(value, str) and value.startswith("tmp:"):
             return str(self._path(value))
         if parameter == "hThread" and value is not None and not isinstance(value, int):
@@ -244,6 +259,8 @@ class Adapter:
         values.update({key: args[key] for key in ("content", "data", "of") if key in args})
         if name == "@gqcs_spin":
             return self._gqcs_spin(thread, **values)
+        if name == "@tcp_pair":
+            return self._tcp_pair(**values)
         method = getattr(self, f"_do_{name.removeprefix('@')}", None)
         if method is None:
             raise Unsupported(f"the product has no {name}")
@@ -295,6 +312,58 @@ class Adapter:
     def _do_delete_file(self, path: str) -> tuple[None, dict[str, Any]]:
         Path(path).unlink()
         return None, {}
+
+    # -- sockets -----------------------------------------------------------------------------------------------
+
+    def _address(self, of: int, *, is_dead: bool = False) -> Any:
+        """The address of a socket, or one where nobody listens."""
+        return win32.getsockname(self._socket(win32.SOCK_STREAM, bind=1) if is_dead else of).name
+
+    def _socket(self, type: int, bind: int) -> int:
+        made = win32.socket(win32.AF_INET, type, 0)
+        assert made != win32.INVALID_SOCKET, win32.GetLastError()
+        self._sockets.add(made)
+        if bind:
+            assert win32.bind(made, LOCALHOST) == 0, win32.GetLastError()
+        return made
+
+    def _do_tcp_socket(self, bind: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"": self._socket(win32.SOCK_STREAM, bind)}, {}
+
+    def _do_udp_socket(self, bind: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"": self._socket(win32.SOCK_DGRAM, bind)}, {}
+
+    def _do_tcp_listener(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        listener = self._socket(win32.SOCK_STREAM, bind=1)
+        assert win32.listen(listener, 16) == 0, win32.GetLastError()
+        return {"": listener}, {}
+
+    def _tcp_pair(self, a: str, b: str) -> dict[str, Any]:
+        """Two ends of a connection, bound to two symbols."""
+        listener = self._socket(win32.SOCK_STREAM, bind=1)
+        first = self._socket(win32.SOCK_STREAM, bind=0)
+        assert win32.listen(listener, 1) == 0, win32.GetLastError()
+        assert win32.connect(first, self._address(listener)) == 0, win32.GetLastError()
+        second = win32.accept(listener).ret
+        assert second != win32.INVALID_SOCKET, win32.GetLastError()
+        self._sockets.add(second)
+        self._sockets.discard(listener)
+        win32.closesocket(listener)
+        return {"ret": None, "error": None, "outputs": {"a": first, "b": second}, "bind": {a: first, b: second}}
+
+    def _do_close_with_rst(self, s: int) -> tuple[None, dict[str, Any]]:
+        assert win32.setsockopt(s, win32.SOL_SOCKET, win32.SO_LINGER, (1, 0)) == 0, win32.GetLastError()
+        self._sockets.discard(s)
+        assert win32.closesocket(s) == 0, win32.GetLastError()
+        return None, {}
+
+    def _do_wait_readable(self, s: int) -> tuple[None, dict[str, Any]]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(s, selectors.EVENT_READ)
+            assert selector.select(SOCKET_DEADLINE_SECONDS), "nothing came"
+        return None, {}
+
+    # -- children ----------------------------------------------------------------------------------------------
 
     def _do_spawn(self, ms: int = 0, code: int = 0, suspended: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
         command = [sys.executable, "-I", "-S", "-c", CHILD, str(ms), str(code)]

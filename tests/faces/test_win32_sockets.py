@@ -163,14 +163,16 @@ def test_closed_behind_the_hook(machine: ThreadSystem) -> None:
     assert win32.CreateIoCompletionPort(number, port, 1, 0)
     overlapped = win32.OVERLAPPED()
     win32.WSARecv(number, bytearray(1), 1, 0, overlapped)
-    left.close()
     other, end = socket.socketpair()
-    assert other.fileno() == number
+    # As if the number had been given to the next socket after a close.
+    left.detach()
+    os.dup2(other.fileno(), number)
     socket_closed(machine, number)
     packet = win32.GetQueuedCompletionStatus(port, 0)
     assert (packet.lpOverlapped, win32.GetLastError()) == (overlapped, 995)
     assert win32.CreateIoCompletionPort(number, port, 2, 0) == port
     socket_closed(machine, number)
+    os.close(number)
     for each in (right, other, end):
         each.close()
 
