@@ -11,25 +11,16 @@ Own rule.  Nothing here blocks or raises.
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable
-from types import FrameType
 
 from ..kernel.objects import NtError
+from ..runtime.ambient import current_system
 from ..runtime.threads import ThreadSystem
-
-_HOLDS_THE_LOCK = frozenset(vars(ThreadSystem)[name].__code__ for name in ("perform", "_run_deferred"))
-"""The code that runs verbs under the lock."""
 
 
 def is_inside_verb() -> bool:
-    """Whether the calling thread is in the middle of a kernel verb, as only a finalizer can be.  O(stack)."""
-    frame: FrameType | None = inspect.currentframe()
-    while frame is not None:
-        if frame.f_code in _HOLDS_THE_LOCK:
-            return True
-        frame = frame.f_back
-    return False
+    """Whether the calling thread is in the middle of a kernel verb, as only a finalizer can be.  O(1)."""
+    return current_system().is_inside_verb
 
 
 def soon(system: ThreadSystem, verb: Callable[[], object]) -> None:

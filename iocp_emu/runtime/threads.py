@@ -48,6 +48,7 @@ import weakref
 from _thread import LockType, allocate_lock, get_ident
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import repeat, starmap
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
@@ -58,6 +59,7 @@ from .. import status
 from ..kernel.completion import IoCompletion, Packet, finish_delivery
 from ..kernel.jobs import Process
 from ..kernel.machine import Kernel
+from ..kernel.objects import NtError
 from ..kernel.queue import KernelQueue, RemoveOutcome
 from ..kernel.thread import KernelThread, ThreadState, WaitResult
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
@@ -107,8 +109,21 @@ class ForkedSystemError(RuntimeError):
         )
 
 
+class ReentrantCallError(RuntimeError):
+    """A finalizer or a signal handler has called a verb while its thread was in the middle of one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "called from a finalizer or signal handler that runs inside a kernel verb of its own thread: there only "
+            "posting is possible; leave the rest to `ThreadSystem.defer`"
+        )
+
+
 class _ForkedLock:
     """Stands in for the kernel lock in a forked child, so that every verb fails clearly and nothing hangs."""
+
+    def _is_owned(self) -> bool:
+        return False
 
     def acquire(self, blocking: bool = True) -> bool:
         raise ForkedSystemError
@@ -148,7 +163,8 @@ class ThreadSystem:
         self.process = self.kernel.create_process(os.getpid())
         self.threads_by_ident: dict[int, OsThread] = {}
         """The kernel thread of each living OS thread that has called, by `get_ident()`."""
-        self._lock: Any = allocate_lock()
+        # Re-entrant only in that it knows its owner: who is inside a verb already never gets in again.
+        self._lock: Any = threading.RLock()
         self._local = threading.local()
         self._followers: weakref.WeakSet[FollowsPath] = weakref.WeakSet()
         self._deferred: deque[Callable[[], object]] = deque()
@@ -179,7 +195,12 @@ class ThreadSystem:
     # -- verbs under the lock ----------------------------------------------------------------------------------
 
     def perform(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run one kernel verb under the lock, then let every thread that it readied go on."""
+        """Run one kernel verb under the lock, then let every thread that it readied go on.
+
+        `ReentrantCallError` when the calling thread is in the middle of a verb.
+        """
+        if self._lock._is_owned():
+            raise ReentrantCallError
         kernel = self.kernel
         readied: Sequence[Any] = ()
         try:
@@ -196,6 +217,11 @@ class ThreadSystem:
             if self._deferred:
                 self._run_deferred()
 
+    @property
+    def is_inside_verb(self) -> bool:
+        """Whether the calling thread is in the middle of a verb, as only finalizers and signal handlers can be."""
+        return bool(self._lock._is_owned())
+
     def defer(self, action: Callable[[], object]) -> None:
         """Run `action` under the lock, soon: at once if the lock is free, else when it is given back.
 
@@ -204,9 +230,16 @@ class ThreadSystem:
         self._deferred.append(action)
         self._run_deferred()
 
+    def _tell(self, verb: Callable[[], object]) -> None:
+        """Run a verb whose answer nobody needs: now, or when the one is over that this thread is in the middle of."""
+        if self._lock._is_owned():
+            self._deferred.append(partial(_unless_refused, verb))
+        else:
+            self.perform(verb)
+
     def _run_deferred(self) -> None:
         kernel = self.kernel
-        while self._deferred:
+        while self._deferred and not self._lock._is_owned():
             try:
                 if not self._lock.acquire(False):
                     return
@@ -277,14 +310,14 @@ class ThreadSystem:
             queue = port.queue
             queue.packets.append(packet)
             if (queue.waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
-                self.perform(port.settle)
+                self._tell(port.settle)
         else:
-            self.perform(port.set, packet)
+            self._tell(partial(port.set, packet))
 
     def settle(self, port: IoCompletion) -> None:
         """After a packet has been appended without the lock: offer it."""
         if self._has_fast_path:
-            self.perform(port.settle)
+            self._tell(port.settle)
 
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
@@ -345,11 +378,13 @@ class ThreadSystem:
         thread = self.current()
         due = DUE if timeout is not None and timeout <= 0 else LATER
         try:
+            if thread.state is ThreadState.PARKED or thread.wait_result is not None:
+                self._give_up(thread)  # one that was itself interrupted has left this
             result = self.perform(_remove, port, thread, maximum, due, alertability)
             if result is None:
                 result = self._await(thread, timeout)
         except BaseException:
-            self._give_up(thread, port)
+            self._give_up(thread)
             raise
         if result is RemoveOutcome.USER_APC:
             self.run_user_apcs(thread)
@@ -372,11 +407,13 @@ class ThreadSystem:
         due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
         was_blocked = thread.state is ThreadState.BLOCKED
         try:
+            if thread.state is ThreadState.PARKED or thread.wait_result is not None:
+                self._give_up(thread)
             result = self.perform(_wait, thread, objects, mode, due, alertability)
             if result is None:
                 result = self._await(thread, timeout)
         except BaseException:
-            self._give_up(thread, None)
+            self._give_up(thread)
             raise
         finally:
             if was_blocked and thread.state is ThreadState.RUNNABLE:
@@ -423,12 +460,13 @@ class ThreadSystem:
         thread.wait_result = None
         return result
 
-    def _give_up(self, thread: OsThread, port: IoCompletion | None) -> None:
-        """An exception came out of a wait: leave it consistently, and lose no packet (Q-35)."""
+    def _give_up(self, thread: OsThread) -> None:
+        """An exception came out of a wait: leave it consistently, and lose no packet (Q-35).
+
+        Interrupted here too, the thread's next wait begins with the rest.
+        """
         self.perform(self.kernel.expire, thread)
-        result, thread.wait_result = thread.wait_result, None
-        if port is not None and isinstance(result, list):
-            self.perform(self.kernel.put_back, port, result)
+        self.perform(return_delivery, thread)
 
     def after_fork_in_child(self) -> None:
         """Make this copy of the system refuse everything: its other threads do not exist here."""
@@ -438,9 +476,23 @@ class ThreadSystem:
         self.has_fast_path = False
 
 
+def _unless_refused(verb: Callable[[], object]) -> None:
+    """Under the lock, later than it was asked for: nothing when it is refused by now."""
+    with contextlib.suppress(NtError):
+        verb()
+
+
 def _exit_once(thread: OsThread, exit_code: int) -> None:
     if thread.state is not ThreadState.EXITED:
         thread.exit(exit_code)
+
+
+def return_delivery(thread: OsThread) -> None:
+    """Under the lock: what the thread was given and nobody has seen goes back to the port that it came from."""
+    result, thread.wait_result = thread.wait_result, None
+    port = None if thread.queue is None else thread.queue.owner
+    if isinstance(result, list) and isinstance(port, IoCompletion):
+        thread.kernel.put_back(port, result)
 
 
 def _remove(

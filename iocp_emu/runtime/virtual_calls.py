@@ -22,7 +22,7 @@ from ..kernel.thread import ThreadState
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..status import STATUS_USER_APC
 from .processors import Processors
-from .threads import OsThread
+from .threads import OsThread, return_delivery
 from .virtual_system import VirtualSystem
 from .virtual_threads import Place, SimulationMisuse, VirtualThread, VirtualThreadExit
 from .virtual_time import VirtualClock, to_nanoseconds
@@ -83,7 +83,7 @@ class VirtualCalls(VirtualSystem):
             if result is None:
                 result = self._await(thread, timeout)
         except BaseException:
-            self._give_up(thread, port)
+            self._give_up(thread)
             raise
         if result is RemoveOutcome.USER_APC:
             self.run_user_apcs(thread)
@@ -105,7 +105,7 @@ class VirtualCalls(VirtualSystem):
             if result is None:
                 result = self._await(thread, timeout)
         except BaseException:
-            self._give_up(thread, None)
+            self._give_up(thread)
             raise
         finally:
             if was_blocked and thread.state is ThreadState.RUNNABLE:
@@ -142,14 +142,12 @@ class VirtualCalls(VirtualSystem):
                     self.clock.cancel(alarm)
         return self.do(self.kernel.collect, thread)
 
-    def _give_up(self, thread: OsThread, port: IoCompletion | None) -> None:
+    def _give_up(self, thread: OsThread) -> None:
         """An exception came out of a wait: leave it consistently, and lose no packet (Q-35)."""
         if thread.state is ThreadState.EXITED:
             return
         self.do(self.kernel.expire, thread)
-        result, thread.wait_result = thread.wait_result, None
-        if port is not None and isinstance(result, list):
-            self.do(self.kernel.put_back, port, result)
+        self.do(return_delivery, thread)
 
     def compute(self, seconds: float) -> None:
         """Keep a processor busy for that many virtual seconds; the slot on the port stays taken (Q-29)."""

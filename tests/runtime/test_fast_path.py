@@ -53,6 +53,9 @@ class LockWatch:
     def release(self) -> None:
         self._lock.release()
 
+    def _is_owned(self) -> bool:
+        return bool(self._lock._is_owned())
+
     def __enter__(self) -> None:
         self.acquire()
 

@@ -504,3 +504,75 @@ def test_timeout_is_in_seconds_and_zero_polls(system: ThreadSystem) -> None:
             with pytest.raises(TimeoutError):
                 port.get(seconds)
             assert time.monotonic() - begin >= seconds
+
+
+# -- verbs inside verbs ------------------------------------------------------------------------------------------------
+
+
+def test_n01_a_post_inside_a_verb_comes_after_it(system: ThreadSystem) -> None:
+    """N-01, Q-10: a finalizer or signal handler that posts while its thread is inside a verb does not hang."""
+    port = CompletionPort()
+    for fast in (True, False):
+        system.has_fast_path = fast
+        system.perform(lambda: port.post(key="inside"))
+        assert port.get(timeout=0).key == "inside"
+    waiter = spawn(port.get)
+    eventually(lambda: port.waiting == 1, "it waits")
+    system.perform(lambda: port.post(key="handed over"))
+    assert waiter.join().key == "handed over"
+
+
+def test_a_post_inside_a_verb_that_closes_the_port_is_dropped(system: ThreadSystem) -> None:
+    """O-23: the port was closed before the post's turn came."""
+    port = CompletionPort()
+    system.has_fast_path = False
+
+    def close_and_post() -> None:
+        system.process.handles.close(port.handle)
+        port.post(key="late")
+
+    system.perform(close_and_post)
+    assert port.freed
+
+
+def test_other_verbs_inside_a_verb_are_refused(system: ThreadSystem) -> None:
+    """A clear error, never a hang, and nothing has changed."""
+    port = CompletionPort()
+    assert not system.is_inside_verb
+
+    def get() -> None:
+        assert system.is_inside_verb
+        with pytest.raises(RuntimeError, match="inside a kernel verb"):
+            port.get(timeout=0)
+
+    system.perform(get)
+    assert (port.active, port.waiting) == (0, 0)
+
+
+def test_a_finalizer_inside_a_verb_may_close(system: ThreadSystem) -> None:
+    """H-05: what is dropped inside a verb is closed after it."""
+    event = Event()
+    kernel_event = event.waitable
+    holder = [event]
+    del event
+    system.perform(holder.clear)
+    assert kernel_event.references == 0
+
+
+def test_q35_an_interrupted_interruption_loses_nothing(system: ThreadSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Q-35: Ctrl-C while the one before is being handled: the next wait begins with what was left over."""
+    port = CompletionPort()
+    interrupts = iter([KeyboardInterrupt, KeyboardInterrupt])
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise next(interrupts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "_await", interrupt)
+        patch.setattr(system, "_give_up", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            port.get()
+    assert port.waiting == 1
+    port.post(key="kept")
+    assert port.get(timeout=0).key == "kept"
+    assert (port.depth, port.waiting, port.active) == (0, 0, 1)
