@@ -14,6 +14,12 @@ Theory.  A shim translates names and shapes; what happens is decided by the kern
     msvcrt_module       `msvcrt`
     pytest_proactor     the pytest option `--proactor`
     pywin32             the modules of pywin32
+    twisted             Twisted's IOCP reactor, on
+    iocpsupport_module  `twisted_iocpsupport.iocpsupport`
+    redirected          pywin32's `CreateProcess` with pipes for the child's streams
+    trio                trio's Windows backend, on
+    ffi_module          cffi that finds Windows' libraries
+    ffi_libraries       kernel32, ntdll and ws2_32 for cffi
 
 Own rule.  Nothing is put into `sys.modules` under a name by which other code tells Windows from other systems:
 `msvcrt` and `_winapi` are found by guests alone.

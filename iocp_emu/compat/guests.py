@@ -47,7 +47,7 @@ class ModuleView(ModuleType):
     """A module as guests see it: `names` differ, everything else is that of `host`, now and later.
 
     A name that is ABSENT does not exist.  Setting or deleting one of the names changes the view; any other, the host's
-    module.
+    module, where deleting what was set through the view brings back what was there before: so test tools undo.
 
     >>> import sys
     >>> view = ModuleView(sys, platform="win32", getwindowsversion=None, abiflags=ABSENT)
@@ -58,7 +58,7 @@ class ModuleView(ModuleType):
     def __init__(self, host: ModuleType, /, **names: Any) -> None:
         super().__init__(host.__name__, host.__doc__)
         present = {name: value for name, value in names.items() if value is not ABSENT}
-        self.__dict__.update(present, _host=host, _names=frozenset(names))
+        self.__dict__.update(present, _host=host, _names=frozenset(names), _before={})
         for name in ("__file__", "__loader__", "__package__", "__path__", "__spec__"):
             if hasattr(host, name):
                 self.__dict__[name] = getattr(host, name)
@@ -76,11 +76,16 @@ class ModuleView(ModuleType):
         if name in self.__dict__["_names"]:
             self.__dict__[name] = value
         else:
-            setattr(self.__dict__["_host"], name, value)
+            host = self.__dict__["_host"]
+            if hasattr(host, name):
+                self.__dict__["_before"].setdefault(name, getattr(host, name))
+            setattr(host, name, value)
 
     def __delattr__(self, name: str) -> None:
         if name in self.__dict__["_names"]:
             super().__delattr__(name)
+        elif name in self.__dict__["_before"]:
+            setattr(self.__dict__["_host"], name, self.__dict__["_before"].pop(name))
         else:
             delattr(self.__dict__["_host"], name)
 
@@ -116,8 +121,9 @@ def importer(view: View) -> Callable[..., Any]:
 
 
 def builtins_with(view: View) -> dict[str, Any]:
-    """The builtins of a guest: a copy of the host's, with an `__import__` of its own."""
-    return {**vars(builtins), "__import__": importer(view)}
+    """The builtins of a guest: a copy of those in the view, or of the host's, with an `__import__` of its own."""
+    seen = view.get("builtins", builtins)
+    return {**{name: getattr(seen, name) for name in dir(seen)}, "__import__": importer(view)}
 
 
 class _GuestLoader(Loader):

@@ -121,7 +121,7 @@ def CreateFileW(
     FILE_FLAG_NO_BUFFERING and FILE_FLAG_WRITE_THROUGH keep requests from ending within their call; attributes and other
     flags mean nothing here.  The last error becomes 0, or 183 when CREATE_ALWAYS or OPEN_ALWAYS found the file.
     INVALID_HANDLE_VALUE: 2, 3, 5, 32 and 80 as on Windows, 87 for an unknown disposition, 231 when all instances of a
-    pipe are in use, other host errors.  May block on the disk.
+    pipe are in use, other host errors.  May block on the disk, and for the answer of another process.
     """
     if not 1 <= dword(dwCreationDisposition) <= len(Disposition):
         raise NtError(status.STATUS_INVALID_PARAMETER)

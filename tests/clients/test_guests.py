@@ -147,6 +147,8 @@ def test_module_view() -> None:
     assert (host.shared, host.changed, host.hidden, host.later) == (10, 2, 3, 400)
     assert (view.changed, view.hidden) == (200, 300)
     del view.shared, view.changed
+    assert host.shared == 1
+    del view.shared
     assert not hasattr(host, "shared")
     assert not hasattr(view, "changed")
     with pytest.raises(AttributeError):
