@@ -93,8 +93,10 @@ class Pipe(OverlappedHandle):
         `type` says whether the bounds of messages are kept, `direction` which way data may go, seen from the server;
         both must be as in the first instance.  `max_instances`: 1 to 254, 255 without limit; the first instance's
         counts.  `buffer_size` in bytes: how much may stand unread each way before writes pend.  Never blocks.
-        Raises `PermissionError` (5) for another type or direction than the first instance has, `OSError` 231 when there
-        are as many instances as there may be, 123 for a bad name, `TypeError`, `ValueError`.
+        Other processes of the user find the pipe by its name as well, where the host has Unix sockets.
+        Raises `PermissionError` (5) for another type or direction than the first instance has, or when another process
+        serves the name, `OSError` 231 when there are as many instances as there may be, 123 for a bad name,
+        `TypeError`, `ValueError`.
         """
         check_integer("max_instances", max_instances, 1, UNLIMITED_INSTANCES)
         options = _options(type, direction, buffer_size, max_instances)
@@ -110,7 +112,8 @@ class Pipe(OverlappedHandle):
         r"""Open a free instance of the pipe `name`, a bare name or `\\.\pipe\NAME`; its client end.
 
         When no instance is free, waits up to `timeout` seconds for one (None: for ever), and anew whenever another
-        client is faster; 0, the default, does not block.  Blocks, visibly (Q-23).
+        client is faster; 0, the default, waits for nobody but the answer of a server in another process.  Blocks,
+        visibly (Q-23).
         Raises `FileNotFoundError` (2) when there is no such pipe, `OSError` 231 when no instance is free and `timeout`
         is 0, 121 when the time is up, `TypeError`, `ValueError`.
         """

@@ -2,11 +2,25 @@
 
 The examples are the same in every run, and no example has a time limit: a failure is then a fact about the
 code and not about the machine's load. To look further: `python -m pytest --hypothesis-profile=default`.
+
+And where the pipes of a run meet: in a directory of its own, so that two runs at once do not take each other's names.
 """
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Generator
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("iocp_emu", deadline=None, derandomize=True)
 settings.load_profile("iocp_emu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pipes_of_this_run() -> Generator[None]:
+    """Named pipes are found by the processes of this test run only."""
+    with tempfile.TemporaryDirectory(prefix="iocp") as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IOCP_EMU_PIPE_DIR", directory)
+        yield

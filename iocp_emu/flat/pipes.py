@@ -151,8 +151,9 @@ def CreateNamedPipeW(
     `nMaxInstances`: 1 to 254, 255 without limit; for the first instance only, as `nDefaultTimeOut` (milliseconds for
     WaitNamedPipe, 0: 50).  Buffer sizes in bytes: what may stand unread before writes pend (fact k32pipe-quota).  The
     last error becomes 0.  INVALID_HANDLE_VALUE: 87 for modes that do not exist or go together and 0 instances, 3 no
-    name, 123 no name of a pipe, 231 all instances are there, 5 FILE_FLAG_FIRST_PIPE_INSTANCE and it is not, or another
-    direction or type than the first has.  Never blocks.
+    name, 123 no name of a pipe, 231 all instances are there, 5 FILE_FLAG_FIRST_PIPE_INSTANCE and it is not, another
+    direction or type than the first has, or another process serves the name.  Never blocks.  Other processes of the
+    user find the pipe by its name, where the host has Unix sockets (`overlapped.pipe_registry`).
     """
     if lpName is None:
         raise NtError(status.STATUS_OBJECT_PATH_NOT_FOUND)

@@ -4,8 +4,12 @@ Theory.  A name stands for one `Pipe` while it has an instance: what all its ins
 for a client, in the order in which they became free.  A name belongs to one emulated machine.  Names are compared
 without regard to case; either slash separates their parts.
 
+The machine that a process shares by default is, as far as the names of pipes go, the one of all processes of the user
+on this host: what is not found here is looked for there (`pipe_doors`).  A machine that was made on its own has names
+of its own, unless it is told to `join_host`.
+
 Own rules.  A client gets the instance that has been free for longest.  Whoever waits for a free instance waits for the
-name: it may come, go and come again meanwhile.
+name: it may come, go and come again meanwhile.  All instances of a name are of one process.
 """
 
 from __future__ import annotations
@@ -15,24 +19,33 @@ import math
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .. import status
 from ..kernel.file import FileObject, IoMode
 from ..kernel.objects import Access, NtError
 from ..kernel.waits import Event, ResetMode
+from ..runtime.ambient import is_shared
+from .pipe_doors import Door, knock, open_door, wait_elsewhere
 from .pipe_queues import ReadMode
+from .pipe_registry import HAS_UNIX_SOCKETS, Registry
+from .pipe_remote import RemoteEnd
 from .pipes import BufferSizes, EndKind, PipeEnd, PipeType, WaitMode
 
 if TYPE_CHECKING:
     from ..runtime.threads import ThreadSystem
 
 PREFIXES = ("\\\\.\\pipe\\", "\\\\?\\pipe\\")
+PRIVATE_NAMES = "python-pipe-{}-"
+"""How the standard library calls, with its process id, the pipes that it opens itself at once: nobody else looks for
+them (`asyncio.windows_utils.pipe`)."""
+
 MAXIMUM_NAME = 256
 UNLIMITED_INSTANCES = 255
 DEFAULT_TIMEOUT_SECONDS = 0.05
 DEFAULT_BUFFER_SIZE = 4096
 DEFAULT_SIZES = BufferSizes(DEFAULT_BUFFER_SIZE, DEFAULT_BUFFER_SIZE)
+ANY_DATA = int(Access.FILE_READ_DATA | Access.FILE_WRITE_DATA)
 
 
 class PipeDirection(enum.IntFlag):
@@ -79,6 +92,7 @@ class Pipe:
         self.default_timeout = options.default_timeout
         self.instances: set[PipeEnd] = set()
         self.free: OrderedDict[PipeEnd, None] = OrderedDict()
+        self.door: Door | None = None
         self._table = table
 
     @property
@@ -100,6 +114,14 @@ class Pipe:
         if (self.direction, self.type) != (options.direction, options.type):
             raise NtError(status.STATUS_ACCESS_DENIED)
 
+    def take(self, access: int | None) -> PipeEnd:
+        """A free server end for a client that wants these rights; refusals, as `NtError`, as of `open_client`."""
+        if access is not None and access & ANY_DATA & ~self.client_access:
+            raise NtError(status.STATUS_ACCESS_DENIED)
+        if not self.free:
+            raise NtError(status.STATUS_PIPE_NOT_AVAILABLE)
+        return self.free.popitem(last=False)[0]
+
     def offer(self, end: PipeEnd) -> None:
         """A server end is free for a client."""
         self.free[end] = None
@@ -113,12 +135,23 @@ class Pipe:
             self._table.forget(self)
 
 
-class PipeTable:
-    """The pipes of one emulated machine, and who waits for a free instance.  Under the kernel lock."""
+class Waiter(Protocol):
+    """Who waits for a free instance: an event, or a process at the door.  Compared and hashed by identity."""
 
-    def __init__(self) -> None:
+    def set(self) -> None:
+        """There may be one."""
+
+
+class PipeTable:
+    """The pipes of one emulated machine, and who waits for a free instance.  Under the kernel lock.
+
+    `registry`: where other processes find these pipes, and theirs are found; None: they do not.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
         self.pipes: dict[str, Pipe] = {}
-        self.waiting: dict[str, dict[Event, None]] = {}
+        self.waiting: dict[str, dict[Waiter, None]] = {}
+        self.registry = registry
 
     def find(self, name: str) -> Pipe:
         """The pipe of that name; STATUS_OBJECT_NAME_NOT_FOUND."""
@@ -131,6 +164,8 @@ class PipeTable:
         """The last instance is closed."""
         if pipe.name is not None:
             del self.pipes[pipe.name]
+        if pipe.door is not None:
+            pipe.door.close()
 
     def wake(self, name: str | None) -> None:
         """An instance is free: everybody who waits for the name shall try."""
@@ -143,7 +178,21 @@ _tables: weakref.WeakKeyDictionary[ThreadSystem, PipeTable] = weakref.WeakKeyDic
 
 def pipe_table(system: ThreadSystem) -> PipeTable:
     """The table of a system, made at its first pipe."""
-    return _tables.setdefault(system, PipeTable())
+    table = _tables.get(system)
+    if table is None:
+        registry = Registry() if HAS_UNIX_SOCKETS and is_shared(system) else None
+        table = _tables.setdefault(system, PipeTable(registry))
+    return table
+
+
+def join_host(system: ThreadSystem, directory: str | None = None) -> None:
+    """Have the pipes of `system` found by other processes of the user, and find theirs, from the next one on.
+
+    `directory`: where they meet, of the user alone (mode 0700); None: where all processes of the user do by default.
+    Means nothing on hosts without Unix sockets.
+    """
+    if HAS_UNIX_SOCKETS:
+        pipe_table(system).registry = Registry(directory)
 
 
 def name_in(path: str) -> str | None:
@@ -164,7 +213,8 @@ def create_instance(system: ThreadSystem, name: str | None, options: PipeOptions
 
     `name` as `name_in` gives it; None for a pipe that nobody can find.  Refusals, as `NtError`: OBJECT_NAME_INVALID,
     INVALID_PARAMETER for messages to be read from a byte pipe, ACCESS_DENIED when it does not go with the instances
-    there are, INSTANCE_NOT_AVAILABLE when there are as many as there may be.  Never blocks; O(1) plus whom it wakes.
+    there are or another process serves the name, INSTANCE_NOT_AVAILABLE when there are as many as there may be.  Never
+    blocks; O(1) plus whom it wakes.
     """
     return system.perform(_create_instance, system, name, options)
 
@@ -179,6 +229,8 @@ def _create_instance(system: ThreadSystem, name: str | None, options: PipeOption
     if pipe is None:
         pipe = Pipe(table, name, options)
         if name is not None:
+            if table.registry is not None and not name.startswith(PRIVATE_NAMES.format(system.process.pid)):
+                pipe.door = open_door(system, table, table.registry, name)
             table.pipes[name] = pipe
     else:
         pipe.check(options)
@@ -194,18 +246,44 @@ def open_client(system: ThreadSystem, name: str, access: int | None, io_mode: Io
 
     `access`: Access bits of the handle to come; None: what the pipe allows.  Refusals, as `NtError`:
     OBJECT_NAME_NOT_FOUND, ACCESS_DENIED for a way that data may not go, PIPE_NOT_AVAILABLE when no instance is free.
-    Never blocks; O(1).
+    Never blocks, but for the answer of another process (visibly, Q-23); O(1).
     """
-    return system.perform(lambda: _open_client(system, pipe_table(system).find(name), access, io_mode))
+    table = pipe_table(system)
+    try:
+        return system.perform(lambda: _open_client(system, table.find(name), access, io_mode))
+    except NtError as refusal:
+        if refusal.status != status.STATUS_OBJECT_NAME_NOT_FOUND or table.registry is None:
+            raise
+    return _open_elsewhere(system, table, table.registry, name, access, io_mode)
+
+
+def _open_elsewhere(
+    system: ThreadSystem, table: PipeTable, registry: Registry, name: str, access: int | None, io_mode: IoMode
+) -> FileObject:
+    descriptor, answer = knock(system, registry, name, (access or 0) & ANY_DATA)
+    options = PipeOptions(
+        direction=PipeDirection(answer.direction),
+        type=PipeType.MESSAGE if answer.type else PipeType.BYTE,
+        maximum_instances=answer.maximum_instances,
+        sizes=BufferSizes(answer.outbound, answer.inbound),
+        default_timeout=answer.default_timeout,
+    )
+
+    def step() -> FileObject:
+        # Stands for the pipe of the other process; of its instances this one is known.
+        pipe = Pipe(table, name, options)
+        client = PipeEnd(pipe, EndKind.CLIENT, options.sizes, system.process.pid)
+        pipe.instances.add(client)
+        remote = RemoteEnd(system, client, descriptor)
+        client.connect(remote, answer.process_id)
+        remote.begin()
+        return _file_of(system, client, io_mode)
+
+    return system.perform(step)
 
 
 def _open_client(system: ThreadSystem, pipe: Pipe, access: int | None, io_mode: IoMode) -> FileObject:
-    data = Access.FILE_READ_DATA | Access.FILE_WRITE_DATA
-    if access is not None and access & data & ~pipe.client_access:
-        raise NtError(status.STATUS_ACCESS_DENIED)
-    if not pipe.free:
-        raise NtError(status.STATUS_PIPE_NOT_AVAILABLE)
-    server, _ = pipe.free.popitem(last=False)
+    server = pipe.take(access)
     client = PipeEnd(pipe, EndKind.CLIENT, server.sizes, system.process.pid)
     client.connect(server, server.process_id)
     server.connect(client, client.process_id)
@@ -246,7 +324,13 @@ def wait_for_instance(system: ThreadSystem, name: str, timeout: float | None) ->
             del table.waiting[name]
         event.dereference()
 
-    event, seconds = system.perform(begin)
+    try:
+        event, seconds = system.perform(begin)
+    except NtError as refusal:
+        if refusal.status != status.STATUS_OBJECT_NAME_NOT_FOUND or table.registry is None:
+            raise
+        wait_elsewhere(system, table.registry, name, timeout)
+        return
     if event is None:
         return
     try:

@@ -1,9 +1,9 @@
 """Where processes of one user find each other's pipes: a directory with a socket for each name that is served.
 
-Theory.  A name is served by at most one process at a time.  Whoever serves it holds an exclusive lock on a file, and
-listens on a Unix socket beside it; both are called by a hash of the name, so that any name fits.  The host gives the
-lock back when a process dies, however it dies: who gets the lock next removes what the dead one has left.  The file of
-the lock is removed under the lock, and whoever gets a lock looks whether the file is still the one of that name.
+Theory.  A name is served by at most one process at a time, which listens on a Unix socket called by a hash of the name,
+so that any name fits.  Names are claimed under an exclusive lock of the directory.  The socket of a process that has
+died, however it died, refuses connections: who claims the name next removes it.  That nobody mistakes a living socket
+for a dead one is why it is bound and made to listen under the lock, and removed before it is closed.
 
 The directory belongs to the user, who alone may enter: `IOCP_EMU_PIPE_DIR`, else `iocp_emu` in `XDG_RUNTIME_DIR`, else
 `iocp_emu-UID` among the temporary files.  It is never used if it is a link, somebody else's, or open to others.  Who
@@ -11,9 +11,9 @@ comes in all the same is asked for the user it runs as, where the host can tell.
 
 Rules of this file: none of semantics.md; what is seen of it is `pipe_names`'s.
 
-Own rules.  Nothing here waits for another process but `dial`.  Whoever cannot use the directory has no pipes between
-processes, and says so once if the directory is unsafe; pipes within the process never depend on it.  On hosts without
-Unix sockets there are no pipes between processes.
+Own rules.  Nothing here waits for another process but `dial`, and a claim for one that is made at the same moment.
+Whoever cannot use the directory has no pipes between processes, and says so once if the directory is unsafe; pipes
+within the process never depend on it.  On hosts without Unix sockets there are no pipes between processes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import socket
 import stat
 import struct
-import tempfile
 import warnings
+from collections.abc import Generator
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
@@ -44,7 +46,11 @@ DIRECTORY_VARIABLE = "IOCP_EMU_PIPE_DIR"
 LONGEST_PATH = 100
 """Bytes of a socket's path that every host takes."""
 HASH_DIGITS = 32
+OUR_NAMES = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
 BACKLOG = 128
+SWEPT_AT_ONCE = 16
+CLAIM_SECONDS = 1.0
+CLAIM_PAUSE_SECONDS = 0.0005
 
 _CREDENTIALS = struct.Struct("3i")
 HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX") and fcntl is not None and hasattr(os, "geteuid")
@@ -93,11 +99,12 @@ class Registry:
     def __init__(self, path: str | None = None) -> None:
         self._path = path
         self._has_warned = False
+        self._has_swept = False
 
     def directory(self) -> str:
-        """The directory, made if need be, and checked.  `OSError`; `UnsafeDirectory` with a warning at the first time."""
+        """The directory, made if need be, and checked.  `OSError`; `UnsafeDirectory`, with a warning the first time."""
         path = self._path or default_directory()
-        if len(os.fsencode(path)) + HASH_DIGITS + 1 > LONGEST_PATH:
+        if not fits(path):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
@@ -116,32 +123,36 @@ class Registry:
     def claim(self, name: str) -> Endpoint:
         """Serve `name` from now on; also instead of a process that has died.
 
-        `NameTaken` when a living process serves it; `OSError` when the directory cannot be used.  Does not wait.
+        `NameTaken` when a living process serves it; `OSError` when the directory cannot be used.  Waits for nobody but
+        whoever claims at this moment.
         """
-        path = os.path.join(self.directory(), file_name(name))
-        lock_path = f"{path}.lock"
-        lock = _lock(lock_path)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            with socket.socket(socket.AF_UNIX) as listener:
+        directory = self.directory()
+        path = os.path.join(directory, file_name(name))
+        with _alone_in(directory), socket.socket(socket.AF_UNIX) as listener:
+            if not self._has_swept:
+                self._has_swept = True
+                _sweep(directory)
+            try:
                 listener.bind(path)
-                try:
-                    listener.listen(BACKLOG)
-                    listener.setblocking(False)
-                    return Endpoint(path, lock_path, lock, listener.detach())
-                except BaseException:
-                    os.unlink(path)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
                     raise
-        except BaseException:
-            _unlock(lock_path, lock)
-            raise
+                if not remove_if_dead(path):
+                    raise NameTaken(errno.EBUSY, os.strerror(errno.EBUSY), path) from None
+                listener.bind(path)
+            try:
+                listener.listen(BACKLOG)
+                listener.setblocking(False)
+            except BaseException:
+                os.unlink(path)
+                raise
+            return Endpoint(path, listener.detach())
 
     def dial(self, name: str, timeout: float) -> socket.socket:
         """A connection to the process that serves `name`, still without a word.  Waits for `timeout` seconds at most.
 
-        `OSError`: `FileNotFoundError` and `ConnectionRefusedError` when nobody does, `TimeoutError` when it is too busy,
-        `Stranger`, `UnsafeDirectory`.
+        `OSError`: `FileNotFoundError` and `ConnectionRefusedError` when nobody does, `TimeoutError` or
+        `BlockingIOError` when it is too busy, `Stranger`, `UnsafeDirectory`.
         """
         path = os.path.join(self.directory(), file_name(name))
         connection = socket.socket(socket.AF_UNIX)
@@ -156,21 +167,19 @@ class Registry:
 
 
 class Endpoint:
-    """A name that this process serves: its lock, and the descriptor that listens.  Closing it frees the name."""
+    """A name that this process serves, and the descriptor that listens.  Closing it frees the name."""
 
-    __slots__ = ("__weakref__", "_lock", "_lock_path", "_owner", "_path", "descriptor")
+    __slots__ = ("__weakref__", "_path", "descriptor")
 
-    def __init__(self, path: str, lock_path: str, lock: int, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int) -> None:
         self._path = path
-        self._lock_path = lock_path
-        self._lock = lock
-        self._owner = os.getpid()
         self.descriptor = descriptor
         give_up_in_child(self)
 
     def accept(self) -> socket.socket:
         """Let the next process in; it does not block.  `BlockingIOError` when nobody is there; `Stranger`."""
         with socket.socket(fileno=os.dup(self.descriptor)) as listener:
+            listener.setblocking(False)
             connection, _ = listener.accept()
         try:
             connection.setblocking(False)
@@ -181,21 +190,19 @@ class Endpoint:
             raise
 
     def close(self) -> None:
-        """Serve no more; the files are removed.  Closing again does nothing."""
+        """Serve no more; the file is removed.  Closing again does nothing."""
         descriptor, self.descriptor = self.descriptor, -1
-        if descriptor < 0:
-            return
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
-        os.close(descriptor)
-        _unlock(self._lock_path, self._lock)
+        if descriptor >= 0:
+            # In this order: while it listens, nobody else may have the name.
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+            os.close(descriptor)
 
     def abandon(self) -> None:
         """In a forked child: the name is the parent's."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-            os.close(self._lock)
 
     def __del__(self) -> None:
         # The whole system was forgotten with the pipe open.
@@ -208,9 +215,18 @@ def default_directory() -> str:
     if chosen:
         return chosen
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and len(os.fsencode(runtime)) + HASH_DIGITS + len("//iocp_emu") <= LONGEST_PATH and os.path.isdir(runtime):
-        return os.path.join(runtime, "iocp_emu")
+    if runtime and os.path.isdir(runtime):
+        path = os.path.join(runtime, "iocp_emu")
+        if fits(path):
+            return path
+    import tempfile
+
     return os.path.join(tempfile.gettempdir(), f"iocp_emu-{os.geteuid()}")
+
+
+def fits(directory: str) -> bool:
+    """Whether the sockets in it have paths that every host takes."""
+    return len(os.fsencode(directory)) + 1 + HASH_DIGITS <= LONGEST_PATH
 
 
 def file_name(name: str) -> str:
@@ -229,32 +245,52 @@ def peer_process(connection: socket.socket) -> int | None:
     return process_id or None
 
 
-def _lock(path: str) -> int:
-    """The descriptor of the locked file."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same_file(descriptor, path):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise NameTaken(errno.EBUSY, os.strerror(errno.EBUSY), path) from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        # Who had it before has removed the file after we had opened it.
-        os.close(descriptor)
-
-
-def _is_same_file(descriptor: int, path: str) -> bool:
+def remove_if_dead(path: str) -> bool:
+    """Remove the socket of a process that has died; whether nothing is left there.  Only for who is alone."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            # No file of ours: to connect to it would be refused as well.
+            return False
     except FileNotFoundError:
-        return False
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            return False
+        else:
+            return False
+    return True
 
 
-def _unlock(path: str, descriptor: int) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-    os.close(descriptor)
+def _sweep(directory: str) -> None:
+    """Remove some of what dead processes have left; who comes later removes some more."""
+    names = sorted(name for name in os.listdir(directory) if OUR_NAMES.fullmatch(name))
+    start = os.getpid() % max(1, len(names))
+    for name in (names[start:] + names[:start])[:SWEPT_AT_ONCE]:
+        with contextlib.suppress(OSError):
+            remove_if_dead(os.path.join(directory, name))
+
+
+@contextlib.contextmanager
+def _alone_in(directory: str) -> Generator[None]:
+    """Keep other processes and threads from claiming names; `NameTaken` if somebody does it for too long."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        deadline = monotonic() + CLAIM_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    raise NameTaken(errno.EBUSY, os.strerror(errno.EBUSY), directory) from None
+                sleep(CLAIM_PAUSE_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)

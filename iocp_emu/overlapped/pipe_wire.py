@@ -81,8 +81,8 @@ class Answer:
     """The first words of who serves.
 
     `status`: an NTSTATUS; for `Purpose.WAIT` PENDING, with a second answer to come, or SUCCESS.  `direction`, `type`
-    (1 for messages), `outbound` and `inbound` (quotas in bytes), `maximum_instances` and `default_timeout` (seconds) are
-    those of the pipe.
+    (1 for messages), `outbound` and `inbound` (quotas in bytes), `maximum_instances` and `default_timeout` (seconds)
+    are those of the pipe.
     """
 
     status: int

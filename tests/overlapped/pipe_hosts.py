@@ -15,6 +15,7 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def hosts(meeting_place: str, rigs: MakeRig) -> Callable[[], Rig]:
     return make
 
 
-def apart(hosts: Callable[[], Rig], **kwargs: object) -> tuple[OpenedEnd, OpenedEnd]:
+def apart(hosts: Callable[[], Rig], **kwargs: Any) -> tuple[OpenedEnd, OpenedEnd]:
     """A server's end on one machine and the client's on another; options as of `serve`."""
     server = serve(hosts(), **kwargs)
     client = open_(hosts())

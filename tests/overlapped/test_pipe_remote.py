@@ -12,6 +12,7 @@ import pytest
 from iocp_emu.kernel.file import IoMode
 from iocp_emu.kernel.objects import Access
 from iocp_emu.overlapped import pipe_remote
+from iocp_emu.overlapped.pipe_doors import Door
 from iocp_emu.overlapped.pipe_names import PipeDirection, wait_for_instance
 from iocp_emu.overlapped.pipe_queues import ReadMode
 from iocp_emu.overlapped.pipe_states import BufferSizes, PipeState, PipeType, WaitMode
@@ -49,8 +50,15 @@ Hosts = Callable[[], Rig]
 READ, WRITE = Access.FILE_READ_DATA, Access.FILE_WRITE_DATA
 
 
+def until_one_waits(door: Door) -> None:
+    """Wait until somebody waits there for a free instance."""
+    eventually(lambda: door.waiting == 1, "it waits")
+
+
 def ended(operation: Operation) -> int:
-    """The NTSTATUS with which it ends."""
+    """The NTSTATUS with which it ends, at once or later."""
+    if operation.code != STATUS_PENDING:
+        return operation.code
     eventually(lambda: not operation.block.is_pending, "it ends")
     return operation.block.status
 
@@ -124,7 +132,7 @@ def test_waiting_for_an_instance_of_another_process(hosts: Hosts) -> None:
         assert door is not None
         waiter = threading.Thread(target=wait_for_instance, args=(here.system, NAME, 60))
         waiter.start()
-        eventually(lambda door=door: door.waiting == 1, "it waits")
+        until_one_waits(door)
         assert door.guests == set()
         server.close() if comes_again else server.disconnect()
         serve(there) if comes_again else server.listen()
@@ -268,7 +276,8 @@ def test_many_messages_through_a_small_window(hosts: Hosts, monkeypatch: pytest.
     chance = random.Random(3)
     sent = [chance.randbytes(chance.choice((0, 1, 30, 64, 65, 500))) for _ in range(300)]
     writes = [client.write(message) for message in sent]
-    got, part = [], b""
+    got: list[bytes] = []
+    part = b""
     while len(got) < len(sent):
         read = server.read(chance.choice((40, 400, 999)))
         part += (ended(read), read.data)[1]
@@ -324,7 +333,7 @@ def test_cancels_that_race_with_the_reader(hosts: Hosts) -> None:
 
 
 def test_i43_what_was_written_outlives_its_writer(hosts: Hosts) -> None:
-    """k32pipe-procexit: data of writes that had ended stays readable, that of a write that had not is gone; then 109."""
+    """k32pipe-procexit: what writes that had ended have written stays readable, other data is gone; then 109."""
     server, client = apart(hosts, quota=4)
     client.bind()
     client.write(b"done")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -46,7 +47,7 @@ def feed(decoder: Decoder, pieces: list[bytes]) -> list[Frame]:
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """The data in pieces."""
     bounds = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 @given(st.lists(FRAMES, max_size=12), st.lists(st.integers(0, 5000), max_size=12))
@@ -136,7 +137,7 @@ def test_answer(
 
 @given(st.binary(min_size=ANSWER_SIZE, max_size=ANSWER_SIZE))
 def test_greetings_from_nowhere(data: bytes) -> None:
-    """Whatever does not begin as it should is refused, and so is what begins so and goes on otherwise, or is all right."""
+    """Whatever does not begin as it should is refused; what does is refused or is all right."""
     for decode, size in ((Hello.decode, HELLO_SIZE), (Answer.decode, ANSWER_SIZE)):
         with pytest.raises(WireError):
             decode(b"\0" + data[1:size])
