@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from random import Random
 
 from iocp_emu import Caching, CompletionPort, File, Listener, Overlapped, Packet, Socket
@@ -86,7 +87,7 @@ class _PortServer:
             accepted: Socket = packet.overlapped.socket
             self._sockets.append(accepted)
             self._listener.accept()
-            self._port.associate(accepted, lambda each: self._on_moved(accepted, each))
+            self._port.associate(accepted, partial(self._on_moved, accepted))
             accepted.recv(READ_BYTES)
 
     def _on_moved(self, sock: Socket, packet: Packet) -> None:
@@ -289,7 +290,7 @@ def _read_with_port(path: str, offsets: Sequence[int], caching: Caching) -> floa
 
 
 def _check(done: Overlapped) -> None:
-    if done.error is not None or done.data[:4] != (done.offset // CHUNK_BYTES).to_bytes(4, "little"):
+    if done.error is not None or bytes(done.data[:4]) != (done.offset // CHUNK_BYTES).to_bytes(4, "little"):
         raise WrongResult(f"a read at {done.offset} brought something else: {done.error}")
 
 

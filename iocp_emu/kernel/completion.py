@@ -76,8 +76,8 @@ class Packet:
             return None
         return win32_error(status_to_error(self.status))
 
-    def _replace(self, **changes: Any) -> Packet:
-        """A copy with some fields changed; as `_fields`, named like those of a named tuple."""
+    def replace(self, **changes: Any) -> Packet:
+        """A copy with some fields changed."""
         return Packet(**{**dict(zip(self._fields, self._as_tuple(), strict=True)), **changes})
 
     def _as_tuple(self) -> tuple[Any, ...]:

@@ -89,7 +89,7 @@ class WaitCompletionPacket(KernelObject, PacketSource):
         self.reference()
         self.port = port
         self.target = target
-        self.packet = packet._replace(source=self)
+        self.packet = packet.replace(source=self)
         self.state = WaitPacketState.ARMED
         armed = _Armed(self, target)
         self._armed = armed
@@ -164,7 +164,7 @@ class ReserveObject(KernelObject, PacketSource):
             raise NtError(status.STATUS_INVALID_PARAMETER_2)
         self.is_queued = True
         self.reference()
-        port.set(packet._replace(source=self))
+        port.set(packet.replace(source=self))
 
     def on_delivered(self) -> None:
         """The reserve is free again."""

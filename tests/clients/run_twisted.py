@@ -89,7 +89,9 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="show each module, and why tests fail")
     options = parser.parse_args()
-    modules = dict.fromkeys(options.module or SUITES, options.only)
+    names: list[str] = options.module or list(SUITES)
+    only: str = options.only
+    modules = dict.fromkeys(names, only)
     is_good = True
     for python in options.python or [sys.executable]:
         ask = "import platform, twisted; print(f'Python {platform.python_version()}, Twisted {twisted.__version__}')"

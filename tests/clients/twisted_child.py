@@ -6,6 +6,9 @@ The reactor of the process is the IOCP reactor, and it is the one that Twisted's
 a Windows platform.  All else of Twisted is as on this host.  The files are Twisted's own, unmodified.
 """
 
+# Twisted's own calls are not all annotated.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import argparse
@@ -79,16 +82,16 @@ class Reporter(reporter.TestResult):  # type: ignore[misc,unused-ignore]
         super().addError(test, error)
         self._note(test, "failed", error)
 
-    def addFailure(self, test: Any, failure: Any) -> None:
-        super().addFailure(test, failure)
-        self._note(test, "failed", failure)
+    def addFailure(self, test: Any, fail: Any) -> None:
+        super().addFailure(test, fail)
+        self._note(test, "failed", fail)
 
     def addSkip(self, test: Any, reason: Any) -> None:
         super().addSkip(test, reason)
         self._note(test, "skipped", reason)
 
-    def addExpectedFailure(self, test: Any, failure: Any, todo: Any = None) -> None:
-        super().addExpectedFailure(test, failure, todo)
+    def addExpectedFailure(self, test: Any, error: Any, todo: Any = None) -> None:
+        super().addExpectedFailure(test, error, todo)
         self._note(test, "skipped", f"todo: {todo}")
 
     def addUnexpectedSuccess(self, test: Any, todo: Any = None) -> None:

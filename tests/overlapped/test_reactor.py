@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -187,7 +188,7 @@ def test_the_thread_ends_and_comes_again(reactor: Reactor, system: ThreadSystem,
     before = open_descriptors()
     for _ in range(3):
         watching = watch(reactor, system, ends[0].fileno(), EVENT_WRITE)
-        eventually(lambda watching=watching: bool(watching.told), "it is told")
+        eventually(partial(bool, watching.told), "it is told")
         eventually(lambda: not reactor.is_running, "the thread ends")
         eventually(lambda: open_descriptors() <= before, "its descriptors are closed")
 

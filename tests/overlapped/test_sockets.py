@@ -400,7 +400,7 @@ def readable_or_taken(own: socket.socket, call: Any) -> None:
     def is_there() -> bool:
         with contextlib.suppress(BlockingIOError):
             return own.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"x"
-        return call.buffer[0] != 0
+        return bool(call.buffer[0])
 
     eventually(is_there, "it arrives")
 

@@ -45,8 +45,8 @@ def dead_address(family: int) -> tuple[str, int]:
     """Where nobody receives."""
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        name = sock.getsockname()
-    return name[:2]
+        name: tuple[str, int] = sock.getsockname()[:2]
+    return name
 
 
 def test_messages_and_senders(bench: Bench, family: int) -> None:

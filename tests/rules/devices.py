@@ -135,7 +135,7 @@ def win32_code(seen: Packet) -> int:
 
 def without_source(result: Any) -> Any:
     """A removal's result in which packets can be compared with `packet(...)`."""
-    return [each._replace(source=None) for each in result] if isinstance(result, list) else result
+    return [each.replace(source=None) for each in result] if isinstance(result, list) else result
 
 
 class Bench:

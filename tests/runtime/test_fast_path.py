@@ -333,7 +333,7 @@ def test_posted_packets_are_packets() -> None:
     assert repr(posted) == repr(packet)
     assert tuple(posted) == tuple(packet) == ("key", "overlapped", 0, 7, None)
     assert (posted.bytes, posted.error, posted.source, len(posted), posted[3]) == (7, None, None, 5, 7)
-    assert posted._replace(status=1) == Packet("key", "overlapped", 1, 7)  # pyright: ignore[reportPrivateUsage]
+    assert posted.replace(status=1) == Packet("key", "overlapped", 1, 7)
     assert posted != Packet("key", "overlapped", 0, 8)
     assert posted != ("key", "overlapped", 0, 7, None)
     assert isinstance(posted, PostedPacket)
