@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .bounds import Move as Move
     from .bounds import Verb as Verb
     from .bounds import every_limit as every_limit
+    from .explorer import explore as explore
+    from .explorer import replay as replay
     from .histories import HistoryReport as HistoryReport
     from .histories import HistoryViolation as HistoryViolation
     from .histories import Replay as Replay
@@ -34,9 +36,28 @@ if TYPE_CHECKING:
     from .linearizability import Specification as Specification
     from .linearizability import Verdict as Verdict
     from .linearizability import check_linearizable as check_linearizable
+    from .report import Exploration as Exploration
+    from .report import ExplorationFailed as ExplorationFailed
+    from .report import Failure as Failure
+    from .report import StopReason as StopReason
+    from .runs import FailureKind as FailureKind
+    from .runs import Fairness as Fairness
+    from .runs import Sharing as Sharing
+    from .schedule_text import ScheduleTextError as ScheduleTextError
+    from .temporal import always as always
+    from .temporal import eventually as eventually
+    from .temporal import linearizable as linearizable
+    from .temporal import never as never
+    from .temporal import show_state as show_state
+    from .temporal import sometimes as sometimes
 
 _NAMES = {
     "bounds": ("ALL_VERBS", "BASIC_VERBS", "Bounds", "HistoryTextError", "Move", "Verb", "every_limit"),
+    "explorer": ("explore", "replay"),
+    "report": ("Exploration", "ExplorationFailed", "Failure", "StopReason"),
+    "runs": ("FailureKind", "Fairness", "Sharing"),
+    "schedule_text": ("ScheduleTextError",),
+    "temporal": ("always", "eventually", "linearizable", "never", "show_state", "sometimes"),
     "histories": ("HistoryReport", "HistoryViolation", "Replay", "Stop", "explore_histories", "replay_history"),
     "linearizability": (
         "EMPTY",
@@ -58,6 +79,11 @@ __all__ = [
     "BASIC_VERBS",
     "Bounds",
     "EMPTY",
+    "Exploration",
+    "ExplorationFailed",
+    "Failure",
+    "FailureKind",
+    "Fairness",
     "FifoSpecification",
     "HistoryReport",
     "HistoryTextError",
@@ -68,15 +94,26 @@ __all__ = [
     "PortSpecification",
     "Recorder",
     "Replay",
+    "ScheduleTextError",
+    "Sharing",
     "Specification",
     "Stop",
+    "StopReason",
     "TIMED_OUT",
     "Verb",
     "Verdict",
+    "always",
     "check_linearizable",
+    "eventually",
     "every_limit",
+    "explore",
     "explore_histories",
+    "linearizable",
+    "never",
+    "replay",
     "replay_history",
+    "show_state",
+    "sometimes",
 ]
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 import iocp_emu.testing
-from iocp_emu.testing import bounds, calls, histories, linearizability
+from iocp_emu.testing import (
+    bounds,
+    calls,
+    explorer,
+    histories,
+    linearizability,
+    program_state,
+    samplers,
+    schedule_text,
+    temporal,
+)
 
 PAGE = Path(iocp_emu.testing.__file__).with_name("README.md")
 
@@ -21,7 +31,20 @@ def test_the_page_is_right() -> None:
     assert failures == 0
 
 
-@pytest.mark.parametrize("module", [bounds, calls, histories, linearizability], ids=lambda module: module.__name__)
+MODULES = (
+    bounds,
+    calls,
+    explorer,
+    histories,
+    linearizability,
+    program_state,
+    samplers,
+    schedule_text,
+    temporal,
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_in_docstrings_are_right(module: object) -> None:
     """They are run."""
     failures, examples = doctest.testmod(module)  # type: ignore[arg-type]
