@@ -254,6 +254,7 @@ def test_depth_of_pct_is_checked() -> None:
 
 def test_carriers_agree() -> None:
     """To the letter, states included."""
+    pytest.importorskip("greenlet")
     for strategy in ("random", "exhaustive"):
         reports = [
             str(explore(races.signals_merge, strategy=strategy, carrier=carrier)) for carrier in ("greenlet", "thread")

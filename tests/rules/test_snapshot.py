@@ -10,7 +10,7 @@ import pytest
 from iocp_emu.kernel.file import IoMode
 from iocp_emu.kernel.machine import Kernel
 from iocp_emu.kernel.objects import KernelObject
-from iocp_emu.kernel.snapshot import snapshot
+from iocp_emu.kernel.snapshot import canonical, snapshot
 from iocp_emu.kernel.waits import Alertability, ResetMode, WaitMode
 from tests.rules.devices import Bench, Overlapped, packet
 from tests.rules.test_refusals import Scene, contents
@@ -240,3 +240,16 @@ def test_a_delivery_to_collect_is_shown_with_its_packets() -> None:
         pictures.append(snapshot(bench.kernel))
     assert pictures[0] != pictures[2]
     assert pictures[1] == pictures[3]
+
+
+def test_like_objects_may_change_places() -> None:
+    """Canonical: two events that differ in their state alone are the same two whichever is set; one set is not none."""
+    pictures: set[object] = set()
+    for chosen in (0, 1):
+        kernel = Kernel()
+        events = [kernel.create_event(ResetMode.MANUAL), kernel.create_event(ResetMode.MANUAL)]
+        blank = canonical(kernel)
+        events[chosen].set()
+        pictures.add(canonical(kernel))
+        assert canonical(kernel) != blank
+    assert len(pictures) == 1
