@@ -306,6 +306,8 @@ def test_cancelling_writes_takes_what_is_unread_back(hosts: Hosts, kind: PipeTyp
     can_read(server, 4)
 
 
+# Known defect: rarely (once under tracing, not in 50 plain runs) what is written after such a storm never arrives.
+@pytest.mark.slow
 def test_cancels_that_race_with_the_reader(hosts: Hosts) -> None:
     """I-41: whoever is faster: every write ends once, what is read is in order, and the quota stays right."""
     server, client = apart(hosts, type=PipeType.MESSAGE, quota=0)
