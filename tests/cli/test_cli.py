@@ -96,7 +96,8 @@ def test_the_default_tour_is_of_the_package_itself() -> None:
     ("arguments", "message"),
     [
         ([], "required: COMMAND"),
-        (["no-such-command"], "invalid choice: 'no-such-command'"),
+        (["no-such-command"], "there is no command 'no-such-command': known are tour, "),
+        (["tuor"], "there is no command 'tuor': did you mean 'tour'?"),
         (["tour", "--workers", "0"], "from 1 to 256, not '0'"),
         (["tour", "--workers", "257"], "from 1 to 256, not '257'"),
         (["tour", "--workers", "six"], "not 'six'"),
@@ -148,7 +149,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None
     def interrupt(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iocp_emu.teach.tour_console.show_tour", interrupt)
+    monkeypatch.setattr("iocp_emu.teach.tour_command.show_tour", interrupt)
     assert main(["tour", str(directory)]) == 130
 
 

@@ -1,29 +1,18 @@
-"""Every rule of semantics.md has a test that carries its id, or a place in `deferred.py` with a reason.
-
-A test carries an id in its name (`test_q10_...`, `test_q20_q21_...`), at the start of its docstring (`Q-10: ...`,
-`Q-20, Q-21: ...`), or as the id of a case: the first argument of a `Scenario`, the `id` of a `pytest.param`.  Tests are
-read with `ast` and not run.  A test that is skipped or expected to fail covers nothing.
+"""Every rule of semantics.md has a test that carries its id (see `bearers.py`), or a place in `deferred.py` with a
+reason.
 """
 
 from __future__ import annotations
 
-import ast
-import re
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.rules.bearers import INDEX, TESTS, carried, index_of_tests, modules
 from tests.rules.deferred import DEFERRED
 
 HERE = Path(__file__).parent
-TESTS = HERE.parent
-
-ID = re.compile(r"[QOCGNIHAXPKM]-\d\d[ab]?")
-NAMED = re.compile(r"test_((?:[qocgnihaxpkm]\d\d[ab]?_)+)")
-LEADING = re.compile(rf"{ID.pattern}(?:, {ID.pattern})*")
-NOT_RUN = frozenset({"skip", "skipif", "xfail"})
 
 
 def rule_ids() -> dict[str, str]:
@@ -32,52 +21,12 @@ def rule_ids() -> dict[str, str]:
     return dict(line.split() for line in lines if line and not line.startswith("#"))
 
 
-def ids_of_function(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    """The ids that one test carries."""
-    decoration = (node for decorator in function.decorator_list for node in ast.walk(decorator))
-    if any(isinstance(node, ast.Attribute) and node.attr in NOT_RUN for node in decoration):
-        return set()
-    found: set[str] = set()
-    if named := NAMED.match(function.name):
-        found |= {f"{token[0].upper()}-{token[1:]}" for token in named[1].split("_") if token}
-    if leading := LEADING.match(ast.get_docstring(function) or ""):
-        found |= set(leading[0].split(", "))
-    return found
-
-
-def ids_of_cases(tree: ast.AST) -> set[str]:
-    """The ids of the cases of parametrized tests: scenarios and parameters."""
-    found: set[str] = set()
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        values = [keyword.value for keyword in call.keywords if keyword.arg == "id"]
-        if name == "Scenario":
-            values += call.args[:1]
-        elif name != "param":
-            continue
-        found |= {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
-    return {each for each in found if ID.fullmatch(each)}
-
-
-def covered(source: str) -> set[str]:
-    """The ids that one module of tests, or of their cases, covers."""
-    tree = ast.parse(source)
-    functions = (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-    tests = [function for function in functions if function.name.startswith("test_")]
-    return ids_of_cases(tree).union(*map(ids_of_function, tests))
-
-
-def modules(root: Path) -> Iterator[Path]:
-    """Every Python file below `root`."""
-    return (path for path in sorted(root.rglob("*.py")) if "__pycache__" not in path.parts)
-
-
 @pytest.fixture(scope="module")
 def coverage() -> dict[str, list[str]]:
     """Which files cover which id."""
     files: dict[str, list[str]] = defaultdict(list)
     for path in modules(TESTS):
-        for rule in covered(path.read_text(encoding="utf-8")):
+        for rule in carried(path.read_text(encoding="utf-8")):
             files[rule].append(path.relative_to(TESTS).as_posix())
     return files
 
@@ -103,7 +52,7 @@ def test_no_test_of_this_folder_carries_an_unknown_id() -> None:
     """A slip in an id would leave a hole elsewhere and look like a test here."""
     known = rule_ids()
     strangers = {
-        path.name: sorted(covered(path.read_text(encoding="utf-8")) - set(known)) for path in HERE.glob("*.py")
+        path.name: sorted(set(carried(path.read_text(encoding="utf-8"))) - set(known)) for path in HERE.glob("*.py")
     }
     assert {name: ids for name, ids in strangers.items() if ids} == {}
 
@@ -143,4 +92,9 @@ def test_the_catalogue_is_all_here() -> None:
 )
 def test_what_counts_as_carrying_an_id(source: str, ids: set[str]) -> None:
     """The reader finds what it should, and takes nothing else for a test."""
-    assert covered(source) == ids
+    assert set(carried(source)) == ids
+
+
+def test_the_index_of_tests_is_up_to_date() -> None:
+    """What `iocp-emu rules` shows is what the tests carry; `python -m tests.rules.bearers` writes it anew."""
+    assert INDEX.read_text(encoding="utf-8") == index_of_tests()

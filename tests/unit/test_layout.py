@@ -31,6 +31,7 @@ PACKAGE = "iocp_emu"
 # a module or package directly under iocp_emu. "__init__" is the public face; nobody inside imports "compat".
 STANDS_ON: dict[str, tuple[str, ...]] = {
     "status": (),
+    "rules": (),
     "errors": ("status",),
     "profiles": ("errors",),
     "kernel": ("profiles",),
@@ -47,7 +48,7 @@ STANDS_ON: dict[str, tuple[str, ...]] = {
     "executor": ("sync", "win32", "ntdll"),
     "__init__": ("executor", "pipes", "simulated", "sockets"),
     "compat": ("__init__",),
-    "trace": ("runtime",),
+    "trace": ("runtime", "rules"),
     "testing": ("__init__", "trace"),
     "teach": ("testing",),
     "cli": ("teach",),
