@@ -1,0 +1,70 @@
+"""Finding the program to step through: a function in a Python file, or a lesson.
+
+Own rules.  A file is run once, as a module of its own and not as `__main__`.  What is not found is said with what is
+there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ..arguments import unknown
+from .session import StepperError
+
+Program = Callable[..., object]
+
+USUAL_NAMES = ("main", "program", "run")
+"""The function that is taken from a file with several, in this order, when none is named."""
+
+
+def load_program(place: str) -> Program:
+    """The program at `FILE.py` or `FILE.py:FUNCTION`.
+
+    Without a name: the only public function without needed arguments, or else `main`, `program` or `run`.  Runs the
+    file.  Raises `StepperError`, also for what the file itself raises.
+    """
+    file, _, name = place.partition(":") if not Path(place).exists() else (place, "", "")
+    path = Path(file)
+    if not path.is_file():
+        raise StepperError(f"there is no file {file!r}")
+    functions = _functions(path)
+    if name:
+        if name not in functions:
+            raise StepperError(f"in {path.name}, {unknown('function', name, functions) if functions else 'is none'}")
+        return functions[name]
+    usual = next((each for each in USUAL_NAMES if each in functions), None)
+    if usual is None and len(functions) == 1:
+        usual = next(iter(functions))
+    if usual is None:
+        known = f": {', '.join(functions)}" if functions else ""
+        raise StepperError(
+            f"{path.name} has {len(functions)} functions that could be the program{known}; "
+            f"name one as {path.name}:FUNCTION"
+        )
+    return functions[usual]
+
+
+def _functions(path: Path) -> dict[str, Program]:
+    """The public functions that this file defines, by name."""
+    spec = importlib.util.spec_from_file_location(f"iocp_emu_program_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise StepperError(f"{path.name} is no Python file: its name does not end in .py")
+    module = importlib.util.module_from_spec(spec)
+    # Found under its name by dataclasses and pickles of the program.
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise StepperError(f"{path.name} cannot be run: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == spec.name and not name.startswith("_")
+    }
