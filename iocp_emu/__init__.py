@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .executor import TooManyPending as TooManyPending
     from .executor import WaitDeadlock as WaitDeadlock
     from .executor import WorkersExhausted as WorkersExhausted
+    from .inspection import allow_inspection as allow_inspection
     from .kernel.completion import Packet as Packet
     from .kernel.waits import ResetMode as ResetMode
     from .kernel.waits import WaitMode as WaitMode
@@ -83,6 +84,7 @@ _HOMES = {
     "WaitMode": "kernel.waits",
     "Win32Error": "errors",
     "WorkersExhausted": "executor",
+    "allow_inspection": "inspection",
     "blocking": "runtime.blocking",
     "compute": "sync",
     "current_system": "runtime.ambient",
@@ -126,6 +128,7 @@ __all__ = [
     "Win32Error",
     "WorkersExhausted",
     "__version__",
+    "allow_inspection",
     "blocking",
     "compute",
     "current_system",
@@ -155,3 +158,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES, *_WINGS})
+
+
+def _follow_environment() -> None:
+    from os import environ
+
+    if environ.get("IOCP_EMU_INSPECT", "0") not in ("", "0"):
+        from .inspection.doors import allow_if_asked
+
+        allow_if_asked()
+
+
+_follow_environment()

@@ -32,6 +32,7 @@ class Command:
 COMMANDS = {
     "tour": Command("show the life of a completion port, measured on a tree of files", "teach.tour_command"),
     "step": Command("be the scheduler of a program: choose, go back, fork, compare", "teach.step_command"),
+    "ps": Command("show the live ports of running processes", "teach.ps_command"),
     "rules": Command("look up the rules of completion ports", "teach.rules_command"),
     "doctor": Command("show which blocking calls detect_blocking() sees here", "teach.doctor_command"),
     "serve": Command("serve the files of a directory over HTTP from one completion port", "teach.serve_command"),

@@ -27,7 +27,7 @@ import socket
 import stat
 import struct
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
@@ -154,16 +154,29 @@ class Registry:
         `OSError`: `FileNotFoundError` and `ConnectionRefusedError` when nobody does, `TimeoutError` or
         `BlockingIOError` when it is too busy, `Stranger`, `UnsafeDirectory`.
         """
-        path = os.path.join(self.directory(), file_name(name))
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.settimeout(timeout)
-            connection.connect(path)
-            peer_process(connection)
-            return connection
-        except BaseException:
-            connection.close()
-            raise
+        return _connect(os.path.join(self.directory(), file_name(name)), timeout)
+
+    def dial_all(self, timeout: float) -> Iterator[socket.socket]:
+        """A connection to each process that serves a name and can be reached; `timeout` is for each.
+
+        `OSError` when the directory cannot be used.
+        """
+        directory = self.directory()
+        for name in sorted(name for name in os.listdir(directory) if OUR_NAMES.fullmatch(name)):
+            with contextlib.suppress(OSError):
+                yield _connect(os.path.join(directory, name), timeout)
+
+
+def _connect(path: str, timeout: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(path)
+        peer_process(connection)
+        return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 class Endpoint:

@@ -550,8 +550,13 @@ def gil_is_enabled() -> bool:
 _systems: weakref.WeakSet[ThreadSystem] = weakref.WeakSet()
 
 
+def living_systems() -> list[ThreadSystem]:
+    """Every system of this process that somebody still has, simulations among them, in no order."""
+    return list(_systems)
+
+
 def _after_fork_in_child() -> None:
-    for system in list(_systems):
+    for system in living_systems():
         system.after_fork_in_child()
 
 
