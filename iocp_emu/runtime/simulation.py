@@ -85,6 +85,9 @@ class Simulation(VirtualCalls):
     ('hello', 3600.0)
     """
 
+    thread_type: type[VirtualThread] = VirtualThread
+    """What its threads are made of; serves observers, as `queue_type` does."""
+
     def __init__(
         self,
         processors: int = 2,
@@ -283,7 +286,7 @@ class Simulation(VirtualCalls):
 
     def _new_thread(self, name: str) -> VirtualThread:
         self._names[name] = count = self._names.get(name, 0) + 1
-        thread = VirtualThread(self, len(self.virtual_threads) + 1, name if count == 1 else f"{name}-{count}")
+        thread = self.thread_type(self, len(self.virtual_threads) + 1, name if count == 1 else f"{name}-{count}")
         self.virtual_threads.append(thread)
         return thread
 
