@@ -207,11 +207,12 @@ def packets_brief(trace: Trace, numbers: Sequence[int]) -> str:
 
     >>> trace = Trace("", Engine.THREADS, packets=[TracePacket(1, "'a'"), TracePacket(2, "7")])
     >>> packets_brief(trace, [1]), packets_brief(trace, [1, 2])
-    ("#1 key 'a'", '#1 #2')
+    ("#1 'a'", '#1 #2')
     """
     if len(numbers) == 1:
         key = trace.packets[numbers[0] - 1].key
-        return f"#{numbers[0]} key {key if len(key) <= BRIEF_KEY else key[: BRIEF_KEY - 2] + '..'}"
+        key = key if len(key) <= BRIEF_KEY else f"{key[: BRIEF_KEY - 2]}.."
+        return f"#{numbers[0]} {key}" if key.startswith(("'", '"', "<")) else f"#{numbers[0]} key {key}"
     if len(numbers) > BRIEF_PACKETS:
         return f"#{numbers[0]} and {len(numbers) - 1} more"
     return " ".join(f"#{number}" for number in numbers) or "none"

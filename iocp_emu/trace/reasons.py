@@ -72,7 +72,7 @@ class Reason(enum.Enum):
     TAKEN_BY_MEMBER = (
         EventKind.TAKEN,
         ("Q-14", "Q-11"),
-        "{thread} takes {short} without a wait",
+        "{thread} takes {short}, no wait",
         "{thread} is back. It gives up its slot, looks before any parked thread, and takes {packets}, the oldest: no "
         "wait, no change of thread. Counted: {active} of {limit}.",
     )

@@ -3,12 +3,13 @@
 Theory.  A state is what the events up to a number have brought, one after the other.  A `Cursor` keeps copies at equal
 distances, so that it reaches any moment of a long trace from the nearest copy before it.
 
-Own rules.  Nothing is decided here: the events say what was done, and `apply` does the same to lists of names and
-numbers.  Tests hold the lists against the counts that the events carry.
+Own rules.  Nothing is decided here: the events say what was done, `EFFECTS` which list that concerns, and `apply` does
+it.  Tests hold the lists against the counts that the events carry.
 """
 
 from __future__ import annotations
 
+import enum
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,38 +20,55 @@ from .recorder import EventKind
 
 CHECKPOINT_EVENTS = 1000
 
-_COUNTED = frozenset(
-    {
-        EventKind.HANDED_OVER,
-        EventKind.TAKEN,
-        EventKind.RELEASED,
-        EventKind.TIMED_OUT,
-        EventKind.ALERTED,
-        EventKind.UNBLOCKED,
-    }
-)
-_NOT_COUNTED = frozenset(
-    {
-        EventKind.PARKED,
-        EventKind.BLOCKED,
-        EventKind.SUSPENDED,
-        EventKind.WITHDRAWN,
-        EventKind.LEFT,
-        EventKind.ABANDONED,
-    }
-)
-_OFF_THE_LIST = frozenset(
-    {
-        EventKind.HANDED_OVER,
-        EventKind.RELEASED,
-        EventKind.TIMED_OUT,
-        EventKind.ALERTED,
-        EventKind.ABANDONED,
-        EventKind.WITHDRAWN,
-        EventKind.LEFT,
-    }
-)
-_CALL_ENDS = frozenset({EventKind.TIMED_OUT, EventKind.ALERTED, EventKind.ABANDONED, EventKind.LEFT})
+
+class Move(enum.Enum):
+    """What a step does to its threads or packets on one of the lists."""
+
+    STAY = "stay"
+    IN = "in"
+    FRONT = "front"
+    OUT = "out"
+
+
+@dataclass(slots=True, frozen=True)
+class Effect:
+    """What a kind of step does: to its packets in the queue, and to its thread on the other lists.
+
+    `waiters` are those that are parked, `counted` those that occupy slots, `members` those that are associated; `held`
+    is what the thread received last.
+    """
+
+    packets: Move = Move.STAY
+    waiters: Move = Move.STAY
+    counted: Move = Move.STAY
+    members: Move = Move.IN
+    held: Move = Move.STAY
+
+
+_GIVEN = Effect(packets=Move.OUT, waiters=Move.OUT, counted=Move.IN, held=Move.IN)
+_EMPTY_HANDED = Effect(waiters=Move.OUT, counted=Move.IN, held=Move.OUT)
+_STOPPED = Effect(counted=Move.OUT)
+_GONE = Effect(waiters=Move.OUT, counted=Move.OUT, members=Move.OUT, held=Move.OUT)
+
+EFFECTS = {
+    EventKind.QUEUED: Effect(packets=Move.IN),
+    EventKind.HANDED_OVER: _GIVEN,
+    EventKind.TAKEN: _GIVEN,
+    EventKind.RELEASED: _GIVEN,
+    EventKind.PARKED: Effect(waiters=Move.IN, counted=Move.OUT, held=Move.OUT),
+    EventKind.TIMED_OUT: _EMPTY_HANDED,
+    EventKind.ALERTED: _EMPTY_HANDED,
+    EventKind.ABANDONED: _GONE,
+    EventKind.BLOCKED: _STOPPED,
+    EventKind.SUSPENDED: _STOPPED,
+    EventKind.UNBLOCKED: Effect(counted=Move.IN),
+    EventKind.WITHDRAWN: Effect(waiters=Move.OUT),
+    EventKind.LEFT: _GONE,
+    EventKind.DISCARDED: Effect(packets=Move.OUT),
+    EventKind.PUT_BACK: Effect(packets=Move.FRONT),
+    EventKind.RUN_DOWN: Effect(packets=Move.OUT),
+}
+"""For each kind of step.  The page is given this table too.  A RUN_DOWN moreover ends every association."""
 
 
 @dataclass(slots=True)
@@ -66,6 +84,16 @@ class PortState:
     def active(self) -> int:
         """How many threads are counted against the limit."""
         return len(self.counted)
+
+    def move_packets(self, move: Move, numbers: tuple[int, ...]) -> None:
+        """Let these packets come or go.  O(packets), and O(depth) for the front."""
+        if move is Move.IN:
+            self.packets.update(dict.fromkeys(numbers))
+        elif move is Move.FRONT:
+            self.packets = dict.fromkeys((*numbers, *self.packets))
+        elif move is Move.OUT:
+            for number in numbers:
+                self.packets.pop(number, None)
 
     def copy(self) -> PortState:
         """One that can be changed alone.  O(size)."""
@@ -110,43 +138,34 @@ class TraceState:
         port = self.ports.get(event.port)
         if port is None:
             port = self.ports[event.port] = PortState(event.limit)
-        self._move_packets(port, event)
+        effect = EFFECTS[event.reason.kind]
+        port.move_packets(effect.packets, event.packets)
         if event.thread is not None:
-            self._move_thread(port, event, event.thread)
+            self._move_thread(port, event, event.thread, effect)
         if event.reason is Reason.RUN_DOWN:
-            port.counted.clear()
-            port.waiters.clear()
-            for name, status in self.threads.items():
-                if status.port == event.port:
-                    self.threads[name] = ThreadStatus(status.activity, status.processor, None, status.packets)
+            self._end_associations(port, event.port)
 
-    @staticmethod
-    def _move_packets(port: PortState, event: PortStep) -> None:
-        kind = event.reason.kind
-        if kind is EventKind.QUEUED:
-            port.packets.update(dict.fromkeys(event.packets))
-        elif kind is EventKind.PUT_BACK:
-            port.packets = dict.fromkeys((*event.packets, *port.packets))
-        else:
-            for number in event.packets:
-                port.packets.pop(number, None)
-
-    def _move_thread(self, port: PortState, event: PortStep, name: str) -> None:
-        kind = event.reason.kind
+    def _move_thread(self, port: PortState, event: PortStep, name: str, effect: Effect) -> None:
+        _move(port.waiters, name, effect.waiters)
+        _move(port.counted, name, effect.counted)
         old = self.threads.get(name, ThreadStatus())
-        if kind in _OFF_THE_LIST:
-            port.waiters.pop(name, None)
-        if kind in _COUNTED:
-            port.counted[name] = None
-        elif kind in _NOT_COUNTED:
-            port.counted.pop(name, None)
-        if kind is EventKind.PARKED:
-            port.waiters[name] = None
-        belongs = None if kind in (EventKind.LEFT, EventKind.ABANDONED) else event.port
-        packets = old.packets
-        if event.packets or kind in _CALL_ENDS or kind is EventKind.PARKED:
-            packets = event.packets
-        self.threads[name] = ThreadStatus(old.activity, old.processor, belongs, packets)
+        belongs = None if effect.members is Move.OUT else event.port
+        held = old.packets if effect.held is Move.STAY else event.packets
+        self.threads[name] = ThreadStatus(old.activity, old.processor, belongs, held)
+
+    def _end_associations(self, port: PortState, number: int) -> None:
+        port.counted.clear()
+        port.waiters.clear()
+        for name, status in self.threads.items():
+            if status.port == number:
+                self.threads[name] = ThreadStatus(status.activity, status.processor, None, status.packets)
+
+
+def _move(names: dict[str, None], name: str, move: Move) -> None:
+    if move is Move.IN:
+        names[name] = None
+    elif move is Move.OUT:
+        names.pop(name, None)
 
 
 def states(trace: Trace) -> Iterator[tuple[TraceEvent, TraceState]]:
