@@ -1,7 +1,8 @@
 """What a trace shows at each moment: queues, waiters, counts, and what every thread does.
 
-Theory.  A state is what the events up to a number have brought, one after the other.  A `Cursor` keeps copies at equal
-distances, so that it reaches any moment of a long trace from the nearest copy before it.
+Theory.  A state is what the events up to a number have brought, one after the other.  A `Cursor` keeps copies on the
+way, so that it reaches any moment of a long trace from the nearest copy before it; the larger the state, the fewer, so
+that all copies together are no larger than the trace.
 
 Own rules.  Nothing is decided here: the events say what was done, `EFFECTS` which list that concerns, and `apply` does
 it.  Tests hold the lists against the counts that the events carry.
@@ -122,6 +123,11 @@ class TraceState:
     ports: dict[int, PortState] = field(default_factory=dict[int, PortState])
     threads: dict[str, ThreadStatus] = field(default_factory=dict[str, ThreadStatus])
 
+    @property
+    def size(self) -> int:
+        """How many names and numbers a copy holds."""
+        return len(self.threads) + sum(len(port.packets) + len(port.waiters) for port in self.ports.values())
+
     def copy(self) -> TraceState:
         """One that can be changed alone.  O(size)."""
         ports = {number: port.copy() for number, port in self.ports.items()}
@@ -194,7 +200,7 @@ class Cursor:
         self._copies = [TraceState()]
 
     def seek(self, number: int) -> TraceState:
-        """Go to the moment after event `number`, 0 for the beginning.  O(1000), the first time O(distance).
+        """Go to the moment after event `number`, 0 for the beginning.  O(1000 + depth), the first time O(distance).
 
         Raises `IndexError` when the trace has no such event.
         """
@@ -206,7 +212,7 @@ class Cursor:
             self.state = nearest.copy()
         for event in events[self.state.number : number]:
             self.state.apply(event)
-            if event.number == self._copies[-1].number + CHECKPOINT_EVENTS:
+            if event.number >= self._copies[-1].number + max(CHECKPOINT_EVENTS, 4 * self.state.size):
                 self._copies.append(self.state.copy())
         return self.state
 
@@ -215,7 +221,7 @@ class Cursor:
         return self.seek(min(self.state.number + 1, len(self.trace.events)))
 
     def back(self) -> TraceState:
-        """The last event is undone, if there is one.  O(1000)."""
+        """The last event is undone, if there is one.  O(1000 + depth)."""
         return self.seek(max(self.state.number - 1, 0))
 
 

@@ -308,21 +308,25 @@ class _TracedOsThread(OsThread):
 
 
 class _TracedVirtualThread(VirtualThread):
-    """Reports each change of what it does: of `state` while it waits, else of `place`."""
+    """Reports each change of what it does, which is its `state` while it waits, else its `place`."""
 
     __slots__ = ()
     trace_recorder: ClassVar[TraceRecorder]
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name == "state":
-            if value is not ThreadState.RUNNABLE:
-                self.trace_recorder.on_thread(self.title, _ACTIVITIES[value], None)
-        elif name == "place" and self.state is ThreadState.RUNNABLE:
-            if value is Place.READY:
-                self.trace_recorder.on_thread(self.title, Activity.READY, None)
-            elif value in (Place.RUNNING, Place.COMPUTING) and self.processor is not None:
-                self.trace_recorder.on_thread(self.title, Activity.RUNNING, self.processor.index)
+        if name in ("state", "place"):
+            self._show()
+
+    def _show(self) -> None:
+        if self.state is not ThreadState.RUNNABLE:
+            self.trace_recorder.on_thread(self.title, _ACTIVITIES[self.state], None)
+            return
+        place = getattr(self, "place", Place.NEW)  # not there yet while the thread is made
+        if place is Place.READY:
+            self.trace_recorder.on_thread(self.title, Activity.READY, None)
+        elif place in (Place.RUNNING, Place.COMPUTING) and self.processor is not None:
+            self.trace_recorder.on_thread(self.title, Activity.RUNNING, self.processor.index)
 
     def exit(self, exit_code: int) -> None:
         """As the kernel does."""
