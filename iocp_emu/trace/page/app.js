@@ -133,16 +133,15 @@ class App {
       const port = state.ports.get(number);
       const section = document.createElement("section");
       section.className = "port";
-      const title = limit === null ? "no limit" : `at most ${limit} counted when a packet is given out`;
-      section.append(element("h2", `Port ${number}: ${title}`));
+      section.append(element("h2", `Port ${number}, ${limit === null ? "without a limit" : `limit ${limit}`}`));
       section.append(this.#packets(port), this.#waiters(port), this.#slots(port, limit));
       holder.append(section);
     }
   }
 
   #packets(port) {
-    const label = ([key, bytes, error, origin], number) => {
-      const parts = [`#${number} ${key}`];
+    const label = ([, bytes, error, origin], number) => {
+      const parts = [this.trace.packetsBrief([number])];
       if (bytes) parts.push(`${bytes} bytes`);
       if (error) parts.push(`error ${error}`);
       if (origin !== "posted") parts.push(origin);

@@ -10,6 +10,7 @@ const ROW_HEIGHT = 22;
 const GRAPH_HEIGHT = 46;
 const HEAD_HEIGHT = 22;
 const LEAST_VIEW = 4;
+const COLOURS = ["paper", "ink", "soft", "line", "panel", "mark", "over", "queued", "parked", "running"];
 
 const PATTERNS = {
   running: [],
@@ -49,10 +50,12 @@ class Chart {
     this.holder = holder;
     this.spacer = spacer;
     this.canvas = canvas;
+    this.picture = document.createElement("canvas");
     this.context = canvas.getContext("2d");
     this.scale = "steps";
     this.at = 0;
     this.marked = -1;
+    this.measure();
     this.#findRuns();
     this.#placeRows();
     this.#placeEvents();
@@ -108,9 +111,9 @@ class Chart {
       const name = this.trace.ports.length > 1 ? `port ${port}: ` : "";
       const graph = (what, label, colour) =>
         add({ kind: "graph", label: `${name}${label}`, runs, what, colour, limit, height: GRAPH_HEIGHT });
-      graph("depth", "packets queued", "queued");
-      graph("waiting", "threads parked", "parked");
-      graph("active", "count, limit", "running");
+      graph("depth", "queued", "queued");
+      graph("waiting", "parked", "parked");
+      graph("active", "counted", "running");
     }
     this.height = top + 4;
     this.spacer.style.height = `${this.height}px`;
@@ -137,12 +140,13 @@ class Chart {
 
   recolour() {
     this.style = getComputedStyle(document.documentElement);
+    this.colours = new Map(COLOURS.map((name) => [name, this.style.getPropertyValue(`--${name}`).trim()]));
     this.fills = makeFills(this.context, this.style);
     this.draw();
   }
 
   colour(name) {
-    return this.style.getPropertyValue(`--${name}`).trim();
+    return this.colours.get(name);
   }
 
   // -- the view ----------------------------------------------------------------------------------------------------
@@ -188,18 +192,19 @@ class Chart {
     return number ? this.places[number - 1] + (this.scale === "steps" ? 1 : 0) : this.full[0];
   }
 
-  get left() {
-    return this.canvas.clientWidth < 600 ? 92 : 150;
+  /** Look at the size of the canvas: once for each picture, since asking is slow. */
+  measure() {
+    this.width = this.canvas.clientWidth;
+    this.left = this.width < 600 ? 92 : 150;
+    this.room = Math.max(this.width - this.left - 6, 1);
   }
 
   x(place) {
-    const [from, to] = this.view;
-    return this.left + ((place - from) / (to - from)) * (this.canvas.clientWidth - this.left - 6);
+    return this.left + ((place - this.view[0]) / (this.view[1] - this.view[0])) * this.room;
   }
 
   placeAt(x) {
-    const [from, to] = this.view;
-    return from + ((x - this.left) / (this.canvas.clientWidth - this.left - 6)) * (to - from);
+    return this.view[0] + ((x - this.left) / this.room) * (this.view[1] - this.view[0]);
   }
 
   /** How many events have happened at this x. */
@@ -243,28 +248,41 @@ class Chart {
   }
 
   #paint() {
-    const { canvas, context } = this;
-    const width = canvas.clientWidth;
+    this.measure();
+    const { canvas, context, width } = this;
     const height = Math.min(this.height, this.holder.clientHeight || this.height);
     const ratio = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    const scrolled = this.holder.scrollTop;
+    const size = [Math.round(width * ratio), Math.round(height * ratio)];
+    const key = [...size, ...this.view, scrolled, this.scale, this.colour("paper")].join();
+    if (key !== this.painted) {
+      this.painted = key;
       canvas.style.height = `${height}px`;
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
+      for (const each of [canvas, this.picture]) [each.width, each.height] = size;
+      this.context = this.picture.getContext("2d");
+      this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      this.#paintRows(scrolled, width, height);
     }
+    this.context = context;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, ...size);
+    context.drawImage(this.picture, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    this.#paintMark(height);
+    canvas.dataset.painted = String(Number(canvas.dataset.painted || 0) + 1);
+  }
+
+  /** All but the mark: kept, since mostly only the mark moves. */
+  #paintRows(scrolled, width, height) {
+    const { context } = this;
     context.font = "12px system-ui, 'DejaVu Sans', sans-serif";
     context.textBaseline = "middle";
-    const scrolled = this.holder.scrollTop;
     this.range = this.#eventsInView();
     for (const row of this.rows) {
       const top = row.top - scrolled;
       if (top + row.height > 0 && top < height) this.#paintRow(row, top, width);
     }
-    this.#paintMark(height);
     this.#paintAxis(width);
-    canvas.dataset.painted = String(Number(canvas.dataset.painted || 0) + 1);
   }
 
   #eventsInView() {
@@ -297,7 +315,7 @@ class Chart {
       const until = this.x(this.places[run + 1 < starts.length ? starts[run + 1] : this.trace.length]);
       this.#paintRun(row.kind, values[run], from, Math.max(until - from, 1), top);
       run += 1;
-      if (until - from < 0.5) run = Math.max(run, this.#runAtX(starts, from + 0.5, run));
+      if (until - from < 1) run = this.#runAtX(starts, Math.floor(from) + 1, run);
     }
   }
 
@@ -316,19 +334,20 @@ class Chart {
     context.fillRect(from, top + (thin ? 8 : 3), width, ROW_HEIGHT - (thin ? 17 : 7));
     context.globalAlpha = 1;
     const label = kind === "thread" ? name : this.trace.name(value);
-    if (width < 34 || thin) return;
-    context.fillStyle = kind === "thread" && name === "running" ? "#ffffff" : this.colour("ink");
-    context.textAlign = "left";
     const start = Math.max(from, this.left);
-    const text = clip(context, label, from + width - start - 10);
-    if (text.length > 2) {
-      if (kind === "thread" && name !== "running") {
-        context.fillStyle = this.colour("panel");
-        context.fillRect(start + 3, top + 5, context.measureText(text).width + 4, ROW_HEIGHT - 11);
-        context.fillStyle = this.colour("ink");
-      }
-      context.fillText(text, start + 5, top + ROW_HEIGHT / 2);
+    const room = from + width - start - 10;
+    if (room < 12 || thin) return;
+    const text = kind === "thread" ? label : clip(context, label, room);
+    const wide = context.measureText(text).width;
+    if (wide > room || (text.length < 4 && text !== label)) return;
+    const isPlain = kind !== "thread" || name === "running";
+    if (!isPlain) {
+      context.fillStyle = this.colour("panel");
+      context.fillRect(start + 3, top + 5, wide + 4, ROW_HEIGHT - 11);
     }
+    context.fillStyle = kind === "thread" && isPlain ? "#ffffff" : this.colour("ink");
+    context.textAlign = "left";
+    context.fillText(text, start + 5, top + ROW_HEIGHT / 2);
   }
 
   #paintGraph(row, top) {
@@ -343,17 +362,18 @@ class Chart {
       const from = this.x(this.places[starts[run]]);
       let value = values[run];
       run += 1;
-      while (run < starts.length && this.x(this.places[starts[run]]) < from + 0.5) {
+      while (run < starts.length && this.x(this.places[starts[run]]) < Math.floor(from) + 1) {
         value = Math.max(value, values[run]);
         run += 1;
       }
-      const until = this.x(this.places[run < starts.length ? starts[run] : this.trace.length]);
+      const until = Math.round(this.x(this.places[run < starts.length ? starts[run] : this.trace.length]));
+      const left = Math.round(from);
       const within = limited ? Math.min(value, row.limit) : value;
       context.fillStyle = this.colour(row.colour);
-      context.fillRect(from, y(within), Math.max(until - from, 1), y(0) - y(within));
+      context.fillRect(left, y(within), Math.max(until - left, 1), y(0) - y(within));
       if (value > within) {
         context.fillStyle = this.colour("over");
-        context.fillRect(from, y(value), Math.max(until - from, 1), y(within) - y(value));
+        context.fillRect(left, y(value), Math.max(until - left, 1), y(within) - y(value));
       }
     }
     this.#paintScale(row, top, y, limited);
@@ -363,7 +383,7 @@ class Chart {
     const { context } = this;
     context.textAlign = "right";
     context.fillStyle = this.colour("soft");
-    const right = this.canvas.clientWidth - 8;
+    const right = this.width - 8;
     if (limited) {
       context.strokeStyle = this.colour("ink");
       context.setLineDash([5, 4]);

@@ -198,9 +198,9 @@ function fill(template, values) {
 function formatSeconds(seconds) {
   for (const [unit, factor] of [["s", 1], ["ms", 1e3], ["\u00b5s", 1e6], ["ns", 1e9]]) {
     const value = seconds * factor;
-    if (value >= 0.9995) return `${Number(value.toPrecision(unit === "s" ? 6 : 4))} ${unit}`;
+    if (value >= 0.9995) return `${Number(value.toPrecision(unit === "s" ? 6 : 4))}${unit}`;
   }
-  return "0 s";
+  return "0";
 }
 
 /** The last place in the sorted `values` that is not above `value`; -1 when all are. */
