@@ -2,7 +2,7 @@
 
 Theory.  Faces do not pass a system around; they ask for the current one.  `use` sets it for the code that it encloses
 (a context variable, so also for tasks and for threads started with `spawn`); outside, one real-thread system is made
-at first need and shared by the process.  After a fork the child makes its own.
+at first need, or given by `share`, and shared by the process.  After a fork the child makes its own.
 """
 
 from __future__ import annotations
@@ -63,6 +63,20 @@ def use(system: ThreadSystem) -> Generator[ThreadSystem]:
         yield system
     finally:
         unbind(token)
+
+
+@contextlib.contextmanager
+def share(system: ThreadSystem) -> Generator[ThreadSystem]:
+    """Let `system` be the process's own inside the `with` block: also for threads that somebody else has started.
+
+    For who runs a whole program; a part of one has `use`.
+    """
+    global _shared
+    before, _shared = _shared, system
+    try:
+        yield system
+    finally:
+        _shared = before
 
 
 def _forget_shared() -> None:

@@ -10,6 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .chrome import chrome_trace as chrome_trace
+    from .chrome import write_chrome as write_chrome
+    from .html import html_page as html_page
+    from .html import write_html as write_html
+    from .jsonl import TraceFileError as TraceFileError
+    from .jsonl import read_trace as read_trace
+    from .jsonl import write_trace as write_trace
     from .model import Activity as Activity
     from .model import Engine as Engine
     from .model import PortStep as PortStep
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
     from .tracing import tracing as tracing
 
 _NAMES = {
+    "chrome": ("chrome_trace", "write_chrome"),
+    "html": ("html_page", "write_html"),
+    "jsonl": ("TraceFileError", "read_trace", "write_trace"),
     "model": ("Activity", "Engine", "PortStep", "ThreadChange", "Trace", "TracePacket"),
     "reasons": ("Reason",),
     "recorder": ("EventKind",),
@@ -37,7 +47,7 @@ _NAMES = {
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
     "Activity",
     "Charset",
     "Cursor",
@@ -48,12 +58,19 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "ThreadChange",
     "Trace",
     "TracePacket",
+    "TraceFileError",
     "TraceState",
     "TracedSimulation",
     "TracedThreads",
+    "chrome_trace",
+    "html_page",
+    "read_trace",
     "states",
     "text_timeline",
     "tracing",
+    "write_chrome",
+    "write_html",
+    "write_trace",
 ]
 
 

@@ -2,8 +2,7 @@
 
 Theory.  Three groups of tracks.  "threads": a track per thread with a slice for each thing that it does, and a mark
 for each step that happened to it, with the rules and the sentence.  "processors" (of a simulation): who ran there.
-For each port a group with three counters: packets queued, threads parked, threads counted; the limit is a counter too, so that
-both can be seen in one.  An arrow leads from whoever brought a packet to whoever received it.
+For each port a group with four counters: packets queued, threads parked, threads counted, and the limit.  An arrow leads from whoever brought a packet to whoever received it.
 
 Own rules.  Times are microseconds.  Events stand in the order in which they happened, so that of two at the same time
 the first one is drawn first: slices are begun and ended (B and E) rather than given with a duration.  Every slice that

@@ -1,10 +1,10 @@
 """The page: one HTML file that shows a trace, needs nothing else and asks nobody for anything.
 
-Theory.  The files under `page/` are put together with the trace as data.  The page draws and steps by itself; the texts,
-the rules and what each step does to which list are given to it, so that nothing is said twice.
+Theory.  The files under `page/` are put together with the trace as data.  The page draws and steps by itself; the
+texts, the rules and what each step does to which list are given to it, so that nothing is said twice.
 
-Own rules.  Everything that comes from a trace is escaped: as text in HTML, and in the data so that no `<` is left in it.
-A content security policy allows the page's own script and style, by their hashes, and nothing else.
+Own rules.  Everything that comes from a trace is escaped: as text in HTML, and in the data so that no `<` is left in
+it.  A content security policy allows the page's own script and style, by their hashes, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..kernel.queue import UNLIMITED
+from ..rules import sentence
 from .model import (
     ACTIVITY_SENTENCES,
     BRIEF_KEY,
@@ -43,8 +44,8 @@ _REASON_NUMBERS = {reason: number for number, reason in enumerate(Reason)}
 _ACTIVITY_NUMBERS = {activity: number for number, activity in enumerate(Activity)}
 
 
-def html_page(trace: Trace, rule_texts: Mapping[str, str] | None = None) -> str:
-    """The page as text.  `rule_texts` has a sentence for rule ids, shown with the steps.  O(events)."""
+def html_page(trace: Trace) -> str:
+    """The page as text.  O(events)."""
     style, script = _page_file("page.css"), "".join(map(_page_file, SCRIPTS))
     parts = {
         "title": escape(trace.title or "Trace of a completion port"),
@@ -53,16 +54,14 @@ def html_page(trace: Trace, rule_texts: Mapping[str, str] | None = None) -> str:
         "style_hash": _hash(style),
         "script": script,
         "script_hash": _hash(script),
-        "data": _as_data(page_data(trace, rule_texts or {})),
+        "data": _as_data(page_data(trace)),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _page_file("page.html"))
 
 
-def write_html(
-    trace: Trace, path: str | os.PathLike[str], rule_texts: Mapping[str, str] | None = None
-) -> None:
+def write_html(trace: Trace, path: str | os.PathLike[str]) -> None:
     """Write the page to `path`, over what is there.  Raises `OSError`."""
-    page = html_page(trace, rule_texts)
+    page = html_page(trace)
     with open(path, "w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
         file.write(page)
 
@@ -76,7 +75,7 @@ def notebook_html(trace: Trace) -> str:
     )
 
 
-def page_data(trace: Trace, rule_texts: Mapping[str, str]) -> dict[str, Any]:
+def page_data(trace: Trace) -> dict[str, Any]:
     """What the page is given: events as short arrays, and all that is needed to tell and to apply them."""
     names = {name: number for number, name in enumerate(trace.threads)}
     for step in trace.steps:
@@ -102,7 +101,7 @@ def page_data(trace: Trace, rule_texts: Mapping[str, str]) -> dict[str, Any]:
         "onProcessor": ON_PROCESSOR_SENTENCE,
         "briefKey": BRIEF_KEY,
         "briefPackets": BRIEF_PACKETS,
-        "ruleTexts": {rule: rule_texts[rule] for reason in Reason for rule in reason.rules if rule in rule_texts},
+        "ruleTexts": {rule: sentence(rule) for reason in Reason for rule in reason.rules},
         "events": [_event(event, names) for event in trace.events],
     }
 
@@ -137,4 +136,4 @@ def _hash(text: str) -> str:
 
 @cache
 def _page_file(name: str) -> str:
-    return files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+    return (files("iocp_emu.trace") / "page" / name).read_text(encoding="utf-8")

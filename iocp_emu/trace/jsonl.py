@@ -84,9 +84,9 @@ def read_lines(lines: Iterable[str], name: str = "") -> Trace:
     >>> trace = Trace("nothing happens", Engine.THREADS)
     >>> read_lines(write_lines(trace)) == trace
     True
-    >>> read_lines(['{"iocp_emu_trace": 1, '])
+    >>> read_lines(["Once upon a time"])
     Traceback (most recent call last):
-    iocp_emu.trace.jsonl.TraceFileError: line 1, column 23: not JSON: Expecting property name enclosed in double quotes
+    iocp_emu.trace.jsonl.TraceFileError: line 1, column 1: not a recording, since it is not JSON: Expecting value
     """
     return _Reader(name).read(lines)
 
@@ -167,7 +167,8 @@ class _Reader:
         try:
             fields: Any = json.loads(self.text, parse_constant=_refuse)
         except json.JSONDecodeError as error:
-            raise self._error(f"not JSON: {error.msg}", error.colno) from None
+            what = "not a recording, since it is not JSON" if self.line == 1 else "not JSON"
+            raise self._error(f"{what}: {error.msg}", error.colno) from None
         except RecursionError:
             raise self._error("not a line of a trace: too deeply nested") from None
         except ValueError as error:
@@ -253,13 +254,12 @@ class _Reader:
         )
 
     def _packets(self, trace: Trace, fields: dict[str, Any]) -> tuple[int, ...]:
-        packets = self._field(fields, "packets")
+        found = self._field(fields, "packets")
+        numbers = cast("list[Any]", found) if isinstance(found, list) else [None]
         count = len(trace.packets)
-        if not isinstance(packets, list) or not all(
-            type(each) is int and 1 <= each <= count for each in cast("list[Any]", packets)
-        ):
+        if not all(type(each) is int and 1 <= each <= count for each in numbers):
             raise self._error(f"packets must be a list of numbers from 1 to {count}", self._column("packets"))
-        return tuple(cast("list[int]", packets))
+        return tuple(numbers)
 
     # -- fields ------------------------------------------------------------------------------------------------
 

@@ -100,14 +100,14 @@ def format_seconds(seconds: float) -> str:
     """A time for readers, in at most nine characters.
 
     >>> format_seconds(0), format_seconds(0.0000123), format_seconds(0.25), format_seconds(3600)
-    ('0', '12.3us', '250ms', '3600s')
+    ('0s', '12.3us', '250ms', '3600s')
     """
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
         value = seconds * factor
         if value >= 0.9995:
             digits = f"{value:.6g}" if unit == "s" else f"{value:.4g}"
             return f"{float(digits):.10g}{unit}"
-    return "0"
+    return "0s"
 
 
 def clean(text: str, charset: Charset = Charset.UNICODE) -> str:

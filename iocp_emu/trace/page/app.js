@@ -110,17 +110,18 @@ class App {
 
   #showRules(event) {
     for (const rule of event.reason.rules) {
-      const chip = document.createElement("span");
-      const text = this.trace.ruleTexts[rule];
-      chip.textContent = text ? `${rule}: ${text}` : `rule ${rule}`;
-      byId("rules").append(chip);
+      const item = element("li", "");
+      item.append(element("b", rule), ` ${this.trace.ruleTexts[rule]}`);
+      byId("rules").append(item);
     }
     if (event.cause) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = `caused by event ${event.cause}`;
       button.addEventListener("click", () => this.seek(event.cause));
-      byId("rules").append(button);
+      const item = element("li", "");
+      item.append(button);
+      byId("rules").append(item);
     }
   }
 

@@ -200,7 +200,7 @@ function formatSeconds(seconds) {
     const value = seconds * factor;
     if (value >= 0.9995) return `${Number(value.toPrecision(unit === "s" ? 6 : 4))}${unit}`;
   }
-  return "0";
+  return "0s";
 }
 
 /** The last place in the sorted `values` that is not above `value`; -1 when all are. */
