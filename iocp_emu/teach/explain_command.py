@@ -59,7 +59,7 @@ def explanation(trace: Trace, events: list[TraceEvent], charset: Charset) -> Ite
         head = f"{event.number:>5}  {format_seconds(event.time_seconds):>8}  "
         words = explain(trace, event)
         if isinstance(event, PortStep):
-            where = f"Port {event.port}. " if len(trace.ports) > 1 else ""
+            where = f"Port {event.port}. " if len(trace.ports) > 1 and "{port}" not in event.reason.sentence else ""
             words = f"{where}{words} [{', '.join(event.rules)}]"
             rules |= dict.fromkeys(event.rules)
         yield from _filled(head, clean(words, charset))

@@ -24,7 +24,7 @@ import iocp_emu
 
 from ..runtime.ambient import share, use
 from ..trace.model import Trace
-from ..trace.tracing import TracedSimulation, TracedThreads
+from ..trace.recording import TracedSimulation, TracedThreads
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .model import TracePacket as TracePacket
     from .reasons import Reason as Reason
     from .recorder import EventKind as EventKind
+    from .recording import TracedSimulation as TracedSimulation
+    from .recording import TracedThreads as TracedThreads
+    from .recording import tracing as tracing
     from .state import Cursor as Cursor
     from .state import TraceState as TraceState
     from .state import states as states
     from .text import Charset as Charset
     from .text import text_timeline as text_timeline
-    from .tracing import TracedSimulation as TracedSimulation
-    from .tracing import TracedThreads as TracedThreads
-    from .tracing import tracing as tracing
 
 _NAMES = {
     "chrome": ("chrome_trace", "write_chrome"),
@@ -43,7 +43,7 @@ _NAMES = {
     "recorder": ("EventKind",),
     "state": ("Cursor", "TraceState", "states"),
     "text": ("Charset", "text_timeline"),
-    "tracing": ("TracedSimulation", "TracedThreads", "tracing"),
+    "recording": ("TracedSimulation", "TracedThreads", "tracing"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

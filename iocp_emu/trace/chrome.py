@@ -2,7 +2,8 @@
 
 Theory.  Three groups of tracks.  "threads": a track per thread with a slice for each thing that it does, and a mark
 for each step that happened to it, with the rules and the sentence.  "processors" (of a simulation): who ran there.
-For each port a group with four counters: packets queued, threads parked, threads counted, and the limit.  An arrow leads from whoever brought a packet to whoever received it.
+For each port a group with four counters: packets queued, threads parked, threads counted, and the limit.  An arrow
+leads from whoever brought a packet to whoever received it.
 
 Own rules.  Times are microseconds.  Events stand in the order in which they happened, so that of two at the same time
 the first one is drawn first: slices are begun and ended (B and E) rather than given with a duration.  Every slice that
@@ -88,7 +89,7 @@ class _Writer:
             yield from _process(PROCESSORS, "processors", 1)
             for number in range(self.trace.processors):
                 yield _named("thread_name", PROCESSORS, number + 1, {"name": f"processor {number}"})
-        for port in self.trace.ports:
+        for port in sorted(self.trace.ports):
             yield from _process(FIRST_PORT + port, f"port {port}", 1 + port)
 
     def _change(self, event: ThreadChange, time: float) -> Iterator[ChromeEvent]:

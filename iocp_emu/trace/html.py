@@ -85,7 +85,7 @@ def page_data(trace: Trace) -> dict[str, Any]:
         "processors": trace.processors,
         "names": list(names),
         "threadCount": len(trace.threads),
-        "ports": [[port, None if limit >= UNLIMITED else limit] for port, limit in trace.ports.items()],
+        "ports": [[port, None if limit >= UNLIMITED else limit] for port, limit in sorted(trace.ports.items())],
         "packets": [[each.key, each.bytes, each.error, each.origin] for each in trace.packets],
         "reasons": [
             {

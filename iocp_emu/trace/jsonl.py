@@ -254,12 +254,11 @@ class _Reader:
         )
 
     def _packets(self, trace: Trace, fields: dict[str, Any]) -> tuple[int, ...]:
-        found = self._field(fields, "packets")
-        numbers = cast("list[Any]", found) if isinstance(found, list) else [None]
+        found: Any = self._field(fields, "packets")
         count = len(trace.packets)
-        if not all(type(each) is int and 1 <= each <= count for each in numbers):
+        if found.__class__ is not list or not all(type(each) is int and 1 <= each <= count for each in found):
             raise self._error(f"packets must be a list of numbers from 1 to {count}", self._column("packets"))
-        return tuple(numbers)
+        return tuple(found)
 
     # -- fields ------------------------------------------------------------------------------------------------
 

@@ -242,7 +242,7 @@ class Reason(enum.Enum):
     RUN_DOWN = (
         EventKind.RUN_DOWN,
         ("Q-34", "H-05"),
-        "port run down; {short} dropped",
+        "queue run down; {short} dropped",
         "Port {port} is gone for good: {packets} left in it, and no thread belongs to it any more.",
     )
 

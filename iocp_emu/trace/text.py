@@ -159,7 +159,7 @@ class _Timeline:
         trace = self.trace
         yield from self._wrap(clean(trace.title, self.charset) or "Trace")
         yield from self._wrap(describe(trace))
-        for port, limit in trace.ports.items():
+        for port, limit in sorted(trace.ports.items()):
             yield from self._wrap(f"port {port} counts its running threads against the limit {limit_text(limit)}")
         signs = self.signs.activities
         yield ""
