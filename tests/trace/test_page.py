@@ -124,7 +124,7 @@ def test_lone_surrogates_can_be_written(tmp_path: Path) -> None:
 
 def test_the_wheel_has_the_page(tmp_path: Path) -> None:
     """What is installed contains the files of the page."""
-    pytest.importorskip("hatchling", reason="hatchling is not installed: pip install hatchling")
+    pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'iocp-emu[dev]'")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
         check=True,

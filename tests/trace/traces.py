@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from iocp_emu import CompletionPort, Event, compute, sleep
 from iocp_emu.runtime.carriers import Carrier
-from iocp_emu.trace import Trace, TracedSimulation
+from iocp_emu.trace import PortStep, Trace, TracedSimulation
 
 
 def three_waiters(carrier: Carrier = Carrier.AUTO) -> Trace:
@@ -124,3 +125,18 @@ def busy(packets: int, workers: int = 8) -> Trace:
         simulation.spawn(producer, port, name="producer")
         simulation.run()
     return simulation.trace
+
+
+def repeated(trace: Trace, times: int) -> Trace:
+    """The trace several times over, one after the other: a long one, soon made."""
+    whole = Trace(trace.title, trace.engine, trace.processors, trace.threads, trace.ports)
+    for _ in range(times):
+        events, packets, seconds = len(whole.events), len(whole.packets), whole.seconds
+        whole.packets.extend(replace(each, number=each.number + packets) for each in trace.packets)
+        for event in trace.events:
+            moved = replace(event, number=event.number + events, time_seconds=event.time_seconds + seconds)
+            if isinstance(moved, PortStep):
+                cause = None if moved.cause is None else moved.cause + events
+                moved = replace(moved, packets=tuple(each + packets for each in moved.packets), cause=cause)
+            whole.events.append(moved)
+    return whole
