@@ -99,14 +99,14 @@ class Reason(enum.Enum):
         EventKind.RELEASED,
         ("Q-25", "Q-07", "Q-22"),
         "{short} released to {thread}, top waiter",
-        "A slot has come free (step {cause}), so the oldest, {packets}, goes to the thread that parked last: {thread}"
+        "A slot has come free (event {cause}), so the oldest, {packets}, goes to the thread that parked last: {thread}"
         " is counted, {active} of {limit}.",
     )
     RELEASED_OLDEST = (
         EventKind.RELEASED,
         ("Q-25", "Q-22"),
         "{short} released to {thread}, oldest waiter",
-        "A slot has come free (step {cause}), so the oldest, {packets}, goes to {thread}, which has waited longest: "
+        "A slot has come free (event {cause}), so the oldest, {packets}, goes to {thread}, which has waited longest: "
         "this profile serves waiters in the order of their arrival.",
     )
     RELEASED_BY_LOOK = (

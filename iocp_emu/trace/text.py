@@ -130,7 +130,7 @@ class _Timeline:
         self.lanes = self._choose_lanes()
         self.lane_width = 2 if len(self.lanes) > 6 else 3
         steps = trace.steps
-        self.number_width = max(4, len(str(len(trace.events))))
+        self.number_width = max(5, len(str(len(trace.events))))
         self.time_width = max([4, *(len(format_seconds(step.time_seconds)) for step in steps)])
         self.count_width = max([5, *(len(_count(step)) for step in steps)])
 
@@ -173,7 +173,7 @@ class _Timeline:
         yield ""
         letters = "".join(_letter(index).ljust(self.lane_width) for index in range(len(self.lanes)))
         yield (
-            f"{'step':>{self.number_width}} {'time':>{self.time_width}} {letters}"
+            f"{'event':>{self.number_width}} {'time':>{self.time_width}} {letters}"
             f"{'count':<{self.count_width}} {'queue':<{QUEUE_WIDTH}} what happened (rule)"
         )
         yield self._fill("")

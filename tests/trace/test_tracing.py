@@ -237,7 +237,7 @@ def test_q23_q25_q26_q32_a_worker_blocks() -> None:
     cause = trace.events[released.cause - 1]
     assert isinstance(cause, PortStep)
     assert cause.reason is Reason.BLOCKED
-    assert "step" in trace.explain(released.number)
+    assert f"(event {cause.number})" in trace.explain(released.number)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -99,7 +99,7 @@ class App {
     const brief = this.trace.text(event, "brief");
     const sentence = this.trace.text(event, "sentence");
     byId("number").textContent =
-      `Step ${this.position.toLocaleString("en")} of ${last.toLocaleString("en")} (event ${event.number}),`;
+      `Event ${event.number}, step ${this.position.toLocaleString("en")} of ${last.toLocaleString("en")},`;
     byId("time").textContent = `at ${formatSeconds(event.time)}`;
     byId("brief").textContent = brief;
     byId("sentence").textContent = sentence === brief ? "" : sentence;

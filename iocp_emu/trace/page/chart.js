@@ -108,9 +108,9 @@ class Chart {
     });
     for (const [port, limit] of this.trace.ports) {
       const runs = this.portRuns.get(port);
-      const name = this.trace.ports.length > 1 ? `port ${port}: ` : "";
+      const name = this.trace.ports.length > 1 ? `, port ${port}` : "";
       const graph = (what, label, colour) =>
-        add({ kind: "graph", label: `${name}${label}`, runs, what, colour, limit, height: GRAPH_HEIGHT });
+        add({ kind: "graph", label: `${label}${name}`, runs, what, colour, limit, height: GRAPH_HEIGHT });
       graph("depth", "queued", "queued");
       graph("waiting", "parked", "parked");
       graph("active", "counted", "running");
