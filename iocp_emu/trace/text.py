@@ -15,6 +15,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from textwrap import wrap
 
 from .model import Activity, Engine, PortStep, Trace, brief, limit_text
@@ -128,6 +129,7 @@ class _Timeline:
         self.signs = SIGNS[charset]
         self.width = width
         self.lanes = self._choose_lanes()
+        self.heads = _heads(self.lanes)
         self.lane_width = 2 if len(self.lanes) > 6 else 3
         steps = trace.steps
         self.number_width = max(5, len(str(len(trace.events))))
@@ -165,13 +167,16 @@ class _Timeline:
         yield ""
         legend = "  ".join(f"{sign} {each.value}" for each, sign in signs.items() if sign.strip())
         yield from self._wrap(f"Lanes: {legend}  blank: ended")
-        names = [f"{_letter(index)} {clean(name, self.charset)}" for index, name in enumerate(self.lanes)]
+        names = [
+            head if head == name else f"{head} {clean(name, self.charset)}"
+            for head, name in zip(self.heads, self.lanes, strict=True)
+        ]
         left_out = len(trace.threads) - len(self.lanes)
         if left_out:
             names.append(f"and {_plural(left_out, 'thread')} without a lane")
         yield from self._wrap("Threads: " + "  ".join(names))
         yield ""
-        letters = "".join(_letter(index).ljust(self.lane_width) for index in range(len(self.lanes)))
+        letters = "".join(head.ljust(self.lane_width) for head in self.heads)
         yield (
             f"{'event':>{self.number_width}} {'time':>{self.time_width}} {letters}"
             f"{'count':<{self.count_width}} {'queue':<{QUEUE_WIDTH}} what happened (rule)"
@@ -255,8 +260,15 @@ def _rule_lists(step: PortStep) -> Iterator[str]:
         yield f" ({', '.join(step.rules[:count])})"
 
 
-def _letter(index: int) -> str:
-    return chr(ord("A") + index)
+def _heads(names: list[str]) -> list[str]:
+    """A letter for the head of each lane.  A thread whose name is a letter keeps it; then the others are lower case.
+
+    >>> _heads(["main", "worker"]), _heads(["main", "A", "B"])
+    (['A', 'B'], ['a', 'A', 'B'])
+    """
+    own = {name for name in names if len(name) == 1 and name.isascii() and name.isalnum()}
+    letters = (letter for letter in (ascii_lowercase if own else ascii_uppercase) if letter not in own)
+    return [name if name in own else next(letters) for name in names]
 
 
 def _count(step: PortStep) -> str:
