@@ -70,6 +70,14 @@ def share(system: ThreadSystem) -> Generator[ThreadSystem]:
     """Let `system` be the process's own inside the `with` block: also for threads that somebody else has started.
 
     For who runs a whole program; a part of one has `use`.
+
+    >>> import threading
+    >>> from iocp_emu.runtime.threads import ThreadSystem
+    >>> with share(ThreadSystem()) as system:
+    ...     thread = threading.Thread(target=lambda: print(current_system() is system))
+    ...     thread.start()
+    ...     thread.join()
+    True
     """
     global _shared
     before, _shared = _shared, system

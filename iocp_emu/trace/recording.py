@@ -8,7 +8,8 @@ A queue reports its step when the thread has been changed already; the change is
 so that a reader meets the reason first.
 
 Own rules.  All of this runs under the lock of the runtime: it is quick, does not raise and runs no verb, and so never
-asks an object of the program for its `repr`.  A system that is not traced has nothing of it.
+asks an object of the program for its `repr`.  What a thread has received is kept alive until it receives something
+else, since it may yet be put back.  A system that is not traced has nothing of it.
 """
 
 from __future__ import annotations

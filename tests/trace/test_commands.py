@@ -101,6 +101,24 @@ def test_a_simulation_of_the_script_is_recorded(tmp_path: Path, capsys: pytest.C
     assert "simulation, 3 processors" in capsys.readouterr().out
 
 
+def test_threads_of_any_origin_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is made and used in threads of `threading` is recorded as well."""
+    path = tmp_path / "plain_threads.py"
+    path.write_text(
+        "import threading\n"
+        "from iocp_emu import CompletionPort\n"
+        "def work():\n"
+        "    with CompletionPort() as port:\n"
+        "        port.post(key='mine')\n"
+        "        port.get()\n"
+        "thread = threading.Thread(target=work, name='plain')\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    assert main(["trace", "run", str(path)]) == 0
+    assert "plain takes #1 'mine'" in capsys.readouterr().out
+
+
 def test_a_deadlock_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A script that gets stuck in the simulation is status 1, with who waits for what, and the recording."""
     path = tmp_path / "stuck.py"
