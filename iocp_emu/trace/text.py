@@ -13,6 +13,7 @@ other characters of names are escaped.  Control characters are escaped in any ca
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
@@ -137,11 +138,12 @@ class _Timeline:
         self.count_width = max([5, *(len(_count(step)) for step in steps)])
 
     def _choose_lanes(self) -> list[str]:
-        """Threads of ports first, when there is not room for all; in the order of their appearance."""
+        """Those with the most steps, when there is not room for all; in the order of their appearance."""
         if len(self.trace.threads) <= MOST_LANES:
             return self.trace.threads
-        of_ports = dict.fromkeys(step.thread for step in self.trace.steps if step.thread is not None)
-        chosen = set([*of_ports, *self.trace.threads][:MOST_LANES])
+        steps = Counter(dict.fromkeys(self.trace.threads, 0))
+        steps.update(step.thread for step in self.trace.steps if step.thread is not None)
+        chosen = {name for name, _ in steps.most_common(MOST_LANES)}
         return [name for name in self.trace.threads if name in chosen]
 
     def lines(self, most_rows: int) -> Iterator[str]:
