@@ -449,6 +449,8 @@ def test_sizes(browser: Browser, packets: int, times: int, events: int, seconds:
     trace = _tiny() if packets == 1 else repeated(busy(packets), times)
     assert events / 1.5 < len(trace.events) < events * 1.5
     browser.open(trace)
+    browser.wait(lambda: browser.run("return performance.getEntriesByName('first-contentful-paint').length"))
+    browser.wait(lambda: browser.run("return performance.timing.loadEventEnd"))
     took = browser.driver.execute_async_script(
         """
         const done = arguments[0];

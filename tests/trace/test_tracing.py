@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iocp_emu import CompletionPort, Simulation, blocking, compute, sleep, spawn
@@ -34,6 +34,7 @@ from iocp_emu.trace import (
 )
 from iocp_emu.trace.model import brief, explain
 from iocp_emu.trace.recording import key_text
+from iocp_emu.trace.state import CHECKPOINT_EVENTS
 
 from .traces import SMALL, blocked_worker, busy
 
@@ -355,12 +356,13 @@ def test_after_the_block_nothing_is_recorded() -> None:
 
 @pytest.fixture(scope="module")
 def long_trace() -> Trace:
-    """Some thousand events."""
-    trace = busy(600)
-    assert len(trace.events) > 4000
+    """More events than are between two copies of a cursor."""
+    trace = busy(400)
+    assert len(trace.events) > 2 * CHECKPOINT_EVENTS
     return trace
 
 
+@settings(max_examples=20)
 @given(st.data())
 def test_seeking_is_the_same_as_going(long_trace: Trace, data: st.DataObject) -> None:
     """A cursor shows at each place what one shows that went there event by event."""
