@@ -95,6 +95,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"second_key": (0, 1000)},
     explanation=(
         "A completion port is a queue that the system fills for you. You associate files with it, each with a "
         "completion key: a value of your own, which comes back in every packet of that file and means nothing to the "

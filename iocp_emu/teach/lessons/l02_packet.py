@@ -79,6 +79,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"size": (1, 1000)},
     explanation=(
         "A read on an overlapped file does not wait. It begins, and the call returns: the read is pending. Nobody "
         "waits for it, no thread is used up by it, and there is no packet yet.",

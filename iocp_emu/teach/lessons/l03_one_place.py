@@ -98,6 +98,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"posts": (0, 100)},
     explanation=(
         "Without a port, a thread that serves three files would have to wait for three things. The port makes them "
         "one: whatever completes is queued there, and the thread waits in one call.",

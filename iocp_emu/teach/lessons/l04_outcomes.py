@@ -101,6 +101,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"size": (0, 100)},
     explanation=(
         "A thread does not wait for its read. It waits for a packet, any packet, and the packet names the request: in C "
         "by the address of its OVERLAPPED, here by the object that read has returned.",

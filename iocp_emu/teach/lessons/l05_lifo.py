@@ -89,6 +89,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"workers": (1, 10)},
     explanation=(
         "Packets stand in a queue, but waiting threads lie on a stack: the one that began to wait most recently is "
         "released first. That is fairness to nobody, on purpose. The latest waiter's stack and its data are still warm "

@@ -75,6 +75,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"value": (0, 0xFFFFFFFF)},
     explanation=(
         "The concurrency value is the one number of a port that matters most: how many of its threads may run at a time "
         "(L07). It is given when the port is made and never changes. The call that ties a file to an existing port has "

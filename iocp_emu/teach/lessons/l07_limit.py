@@ -96,13 +96,14 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"concurrency": (1, 100)},
     explanation=(
         "The port counts its runnable threads: those that have called get on it and are not waiting for anything. It "
         "hands out a packet only while that count is below the concurrency value. So two packets went to two workers, "
         "and the third stays in the queue, although two workers wait and would like to have it.",
         "The same holds for whoever asks. A fifth thread, with a timeout of 0, is told that there is nothing: a packet is "
         "queued, but the limit is reached, and it would be one more. D is one of the two that run. When it asks it gives "
-        "up its own place first; so there is room for one, and it gets the packet.",
+        "up its own slot first; so there is room for one, and it gets the packet.",
         "No packet is processed twice or by two threads. Concurrently means: different packets at the same time.",
     ),
     rules=("A-06", "Q-10", "Q-13", "Q-11"),

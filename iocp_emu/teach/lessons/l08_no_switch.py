@@ -108,9 +108,10 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"packets": (1, 1000), "naps": (0, 100)},
     explanation=(
         "C lay on top and got the first packet. The other nine were queued: the limit is reached. When C asks again it "
-        "gives up its place, looks, finds a packet and goes on, all in one call, before any waiter is considered. So "
+        "gives up its slot, looks, finds a packet and goes on, all in one call, before any waiter is considered. So "
         "nobody is woken and nobody is put to sleep. A wake-up is a context switch, and costs far more than a packet.",
         "It lasts as long as there are packets and C does not wait for anything else. One wait, and another worker is "
         "released at once: see below.",

@@ -122,9 +122,10 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"workers": (3, 10)},
     explanation=(
         "The moment C blocked, it was not runnable any more. The port saw that, and gave the queued packet to A, the top "
-        "waiter. So both places are used, although one worker waits. That is the point of a port: blocking does not cost "
+        "waiter. So both slots are used, although one worker waits. That is the point of a port: blocking does not cost "
         "you a processor.",
         "When C wakes, it simply goes on. Nothing stops it: three threads run on a port with value 2. The excess goes away "
         "when threads ask for more: B asks, and has to wait although a packet is queued, since two others run. From then on "

@@ -92,6 +92,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"count": (0, 0xFFFFFFFF)},
     explanation=(
         "PostQueuedCompletionStatus puts a packet into the queue without any I/O. Its three values mean nothing to the "
         "port: it hands them over as they are. A posted packet is always a success, so TRUE with NULL is a packet, and "

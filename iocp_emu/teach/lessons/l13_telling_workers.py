@@ -117,11 +117,12 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"workers": (1, 10)},
     explanation=(
         "A packet addresses no thread. C lies on top, gets the first one, comes back, and gets the next one, before the "
         "others are considered (L05, L08). Posting N packets reaches N calls of get, not N threads.",
         "Stopping works, and the reason is that a worker that stops does not come back: C takes the first stop and ends, "
-        "which frees its place; B is released with the second, then A with the third. So: post one stop for each worker, "
+        "which frees its slot; B is released with the second, then A with the third. So: post one stop for each worker, "
         "let each end at its first one, join them, and only then close the port.",
         "To tell all workers something without ending them, put it where all look, such as a version number that each "
         "compares before it serves a packet.",

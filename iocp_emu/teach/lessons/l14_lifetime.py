@@ -87,6 +87,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"files": (1, 100)},
     explanation=(
         "The port's handle is one reference, and each associated file is one. A duplicate of a file's handle adds none: it "
         "is the same file object. The port is freed when the last reference is gone; the system does that, and once.",

@@ -108,6 +108,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"packets": (1, 1000)},
     explanation=(
         "CloseHandle on the last handle ends the port for everybody at once. Every thread that waits in get is woken and "
         "told 735, ERROR_ABANDONED_WAIT_0. The packets still in the queue are not handed out any more: they are lost.",

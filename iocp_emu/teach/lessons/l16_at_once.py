@@ -101,6 +101,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"size": (1, 100)},
     explanation=(
         "A success brings a packet, whether the call said TRUE or pending. So handle it in one place only: either on the "
         "spot or when the packet comes, never both. Whoever frees the request on the spot has freed what the packet will "

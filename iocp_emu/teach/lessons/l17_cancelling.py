@@ -94,6 +94,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"reads": (1, 100)},
     explanation=(
         "Cancelling is a request, not an end: the call returns at once, and the read is over when its packet comes, with "
         "995 if the cancel was in time, or with its data if that was quicker.",

@@ -100,6 +100,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"most": (1, 100)},
     explanation=(
         "A batch (GetQueuedCompletionStatusEx, here get_many) takes what is there, up to the number asked for, oldest "
         "first, and never waits to have more. It spares a call per packet. The whole batch belongs to one thread, which is "

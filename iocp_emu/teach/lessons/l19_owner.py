@@ -100,6 +100,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"size": (1, 100)},
     explanation=(
         "In general the end of a thread cancels the I/O it has started. Requests of a completion port are the exception: "
         "on an associated file, with an OVERLAPPED and without an event, a request belongs to no thread (since Windows "

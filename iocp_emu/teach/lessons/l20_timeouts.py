@@ -80,7 +80,7 @@ def monitor(port):
 
 
 def judge(attempt: Attempt) -> None:
-    """One worker may run; the monitor must not take its place, nor its packets."""
+    """One worker may run; the monitor must not take its slot, nor its packets."""
     monitor: Callable[..., Any] = attempt.function("monitor")
 
     def look() -> tuple[int, int, Any]:
@@ -111,7 +111,7 @@ def judge(attempt: Attempt) -> None:
 LESSON = Lesson(
     id="L20",
     name="timeouts",
-    title="Who has asked once takes a place",
+    title="Who has asked once takes a slot",
     question=Question(
         "Concurrency value 1. Thread A asks with timeout 0, gets nothing, and computes something of its own. B waits in "
         "get. No packet is being worked on. Now one is posted. What happens?",
@@ -122,6 +122,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"concurrency": (1, 100)},
     explanation=(
         "The port does not count packets at work; it counts its threads that are runnable. A has called get once, so it is "
         "one of them, and it computes: that is one, and one is the limit. B has to wait, and the packet with it, until A "
@@ -132,10 +133,10 @@ LESSON = Lesson(
     rules=("Q-24", "Q-30", "A-03"),
     sentences=(),
     answers={
-        5: "Yes: as long as it is runnable it takes one of the places, though it may never ask again (A-03). It frees it "
+        5: "Yes: as long as it is runnable it takes one of the slots, though it may never ask again (A-03). It frees it "
         "when it blocks, ends, or asks another port. No memory is set aside for the value: it is a number to compare with "
         "(Q-01).",
     },
-    variation=Variation({"concurrency": 2}, "With 2 there is a place for B, and the packet goes to it at once."),
+    variation=Variation({"concurrency": 2}, "With 2 there is a slot for B, and the packet goes to it at once."),
     exercise=Exercise("Let a monitor watch a port without becoming one of its threads.", STARTER, SOLUTION, judge),
 )

@@ -132,10 +132,11 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"concurrency": (1, 100)},
     explanation=(
         "A thread belongs to one port at a time: the one it has asked last. When B asked the other port, it left the first "
-        "one at that moment. Its place there was free, so A got order 2, although B is still at work on order 1. The first "
-        "port has lost count of B, and B takes a place on a port that it never meant to serve.",
+        "one at that moment. Its slot there was free, so A got order 2, although B is still at work on order 1. The first "
+        "port has lost count of B, and B takes a slot on a port that it never meant to serve.",
         "So a worker must not call code that asks another port, even with a timeout of 0. If that code waits there for "
         "something which only threads of the first port could bring about, and they wait for B in turn, all of them wait "
         "for ever.",
@@ -143,7 +144,7 @@ LESSON = Lesson(
     rules=("Q-15", "A-04", "Q-28"),
     sentences=(),
     answers={
-        13: "It belongs to that other port from then on: the pool's port frees its place and releases the next waiter (Q-15), "
+        13: "It belongs to that other port from then on: the pool's port frees its slot and releases the next waiter (Q-15), "
         "and does not count the thread until it comes back. The pool runs one thread too many meanwhile; and if both sides "
         "wait for each other, that is a deadlock.",
     },

@@ -104,6 +104,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"packets": (1, 1000000)},
     explanation=(
         "The concurrency value limits threads, not packets. The queue has no bound, and posting never waits: it fails only "
         "when the system is out of memory. So a program that posts faster than it works grows until something breaks, and "

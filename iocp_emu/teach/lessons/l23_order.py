@@ -104,6 +104,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
+    limits={"concurrency": (1, 100)},
     explanation=(
         "The packets leave the queue in the order in which they came: 1 was taken first. But then two threads work at the "
         "same time, and nothing makes them keep step. A thread may even lose its processor between taking its packet and its "

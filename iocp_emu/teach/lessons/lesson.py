@@ -83,7 +83,8 @@ class Exercise:
 class Lesson:
     """One lesson.
 
-    `id` is L01 and so on, `name` one word to call it by.  `rules` are the ids of those that act.  `sentences` are those of the classic page that it shows
+    `id` is L01 and so on, `name` one word to call it by.  `limits` are the least and the largest value of each number
+    that the program takes.  `rules` are the ids of those that act.  `sentences` are those of the classic page that it shows
     (S1 to S24), by number; `simplifications` say where the page is simpler than the truth, by sentence.  `answers` are
     those to the questions of `questions.QUESTIONS`, by number.  `processors` is the size of the simulated machine.
     `simulation_only`, if not empty, says why real threads do not show the same.
@@ -94,6 +95,7 @@ class Lesson:
     title: str
     question: Question
     program: Program
+    limits: Mapping[str, tuple[int, int]]
     explanation: tuple[str, ...]
     rules: tuple[str, ...]
     sentences: tuple[int, ...]
