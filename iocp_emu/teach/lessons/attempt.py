@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ... import Simulation
 from ...runtime.deadlock import SimulationDeadlock
 from ...runtime.results import SimulationStall
+from .stage import StageStuck
 
 T = TypeVar("T")
 
@@ -54,21 +55,30 @@ class Attempt:
             raise NotYet(f"{name} should be a function, not {type(function).__name__}")
         return function  # type: ignore[no-any-return]
 
-    def simulate(self, program: Callable[..., T], *args: Any, processors: int = 4) -> T:
+    def simulate(
+        self, program: Callable[..., T], *args: Any, processors: int = 4, limit_seconds: float = LIMIT_SECONDS
+    ) -> T:
         """Run `program(*args)` as the main thread of a fresh simulation, and return what it returns.
 
-        `NotYet` when all threads wait for ever, or when it goes on for ten minutes of virtual time.
+        `NotYet` when all threads wait for ever, or when it goes on beyond `limit_seconds` of virtual time.
         """
         with Simulation(processors=processors, stall_steps=STALL_STEPS) as simulation:
             main = simulation.spawn(program, *args, name="main")
             try:
-                simulation.run(until=LIMIT_SECONDS)
-            except SimulationDeadlock as deadlock:
-                raise NotYet(f"all threads wait, and nothing can wake them. {deadlock}") from None
+                simulation.run(until=limit_seconds)
+                if not main.has_unwound and simulation.clock.next_time is None:
+                    simulation.run()  # nobody is due any more: this says who waits for what
+            except (SimulationDeadlock, StageStuck) as stuck:
+                for thread in simulation.virtual_threads:
+                    if thread.error is not None and not isinstance(thread.error, StageStuck):
+                        raise thread.error from None
+                if isinstance(stuck, StageStuck):
+                    raise NotYet(f"the checker waits for something that never happens: {stuck}") from None
+                raise NotYet(f"All threads wait, and nothing can wake them.\n{stuck}") from None
             except SimulationStall:
                 raise NotYet("a thread asks again and again without waiting or computing: it never ends") from None
             if not main.has_unwound:
-                raise NotYet(f"it still runs after {LIMIT_SECONDS:.0f} seconds of virtual time")
+                raise NotYet(f"it still runs after {limit_seconds:g} seconds of virtual time: a loop without an end?")
             return main.result  # type: ignore[no-any-return]
 
 

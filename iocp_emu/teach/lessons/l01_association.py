@@ -85,8 +85,9 @@ LESSON = Lesson(
     name="association",
     title="A port and its files",
     question=Question(
-        "A port has two files: the first with key 7, the second with key 9. Then the program associates the first "
-        "file once more, with key 1. What happens?",
+        "An I/O completion port is a queue: when I/O on one of its files is done, the system puts a packet into it, and "
+        "a thread takes the packet out. A file is associated with the port, with a key of your choice. Here the first "
+        "file has key 7, the second key 9. Then the program associates the first file once more, with key 1. What happens?",
         "associating the first file again",
         (
             Choice("From now on the key of that file is 1.", "the key is 1 now"),
@@ -97,8 +98,7 @@ LESSON = Lesson(
     program=program,
     limits={"second_key": (0, 1000)},
     explanation=(
-        "A completion port is a queue that the system fills for you. You associate files with it, each with a "
-        "completion key: a value of your own, which comes back in every packet of that file and means nothing to the "
+        "The completion key is a value of your own. It comes back in every packet of that file, and means nothing to the "
         "port. So one thread can serve many files and still know which one a packet is about.",
         "An association lasts as long as the file does. Asking again is error 87, for the same port and for another "
         "one. A handle that has been closed is error 6.",

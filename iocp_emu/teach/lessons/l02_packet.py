@@ -13,7 +13,7 @@ def program(size: int = 5) -> Facts:
     file, peer = Pipe.pair()
     port.associate(file, key=7)
 
-    request = file.read(100)  # there is nothing to read: the call returns, the read is pending
+    request = file.read(100)  # no data yet: the read is pending
     depths, waiting = [port.depth], port.waiting
     peer.write(bytes(size))  # now the read completes
     depths.append(port.depth)

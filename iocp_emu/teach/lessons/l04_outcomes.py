@@ -11,7 +11,7 @@ from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
 
 
 def program(size: int = 5) -> Facts:
-    """A read that succeeds, one that fails, and an empty port, as C sees them."""
+    """A read that succeeds, one that fails, an empty port; as C sees them."""
     port = CompletionPort()
     file, peer = Pipe.pair()
     port.associate(file, key=7)
@@ -20,17 +20,20 @@ def program(size: int = 5) -> Facts:
     peer.close()  # the second one fails
 
     early = win32.GetOverlappedResult(file.handle, first, False)
-    early_error = win32.GetLastError()
+    early_result = f"{str(early.ret).upper()}, error {win32.GetLastError()}"
 
     def dequeue() -> str:
         packet = win32.GetQueuedCompletionStatus(port.handle, 0)
-        what = {id(first): "first read", id(second): "second read"}.get(id(packet.lpOverlapped), "NULL")
-        count = "" if packet.lpOverlapped is None else f", {packet.lpNumberOfBytesTransferred} bytes"
         error = "" if packet.ret else f", error {win32.GetLastError()}"
-        return f"{str(packet.ret).upper()}, {what}{count}{error}"
+        result = str(packet.ret).upper()
+        if packet.lpOverlapped is None:
+            return f"{result}, NULL{error}"
+        which = "first" if packet.lpOverlapped is first else "second"
+        count = packet.lpNumberOfBytesTransferred
+        return f"{result}, {which} read, {count} bytes{error}"
 
     return {
-        "result asked for before get": f"{str(early.ret).upper()}, error {early_error}",
+        "result asked for before get": early_result,
         "first get": dequeue(),
         "second get": dequeue(),
         "third get": dequeue(),

@@ -23,7 +23,7 @@ def program(workers: int = 3) -> Facts:
     threads = start_parked(port, worker, names)
     for number in range(1, workers + 1):
         port.post(key=number)
-        until(lambda: len(released) == number)  # noqa: B023
+        until(lambda: len(released) == number)
     dismiss(port, threads)
     return {
         "called get in this order": " ".join(names),
@@ -64,7 +64,7 @@ def judge(attempt: Attempt) -> None:
         until(lambda: taken and port.waiting == 4)
         for number in (2, 3):
             port.post()
-            until(lambda: len(taken) == number)  # noqa: B023
+            until(lambda: len(taken) == number)
         dismiss(port, threads)
         return taken
 

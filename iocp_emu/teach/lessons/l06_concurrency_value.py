@@ -13,14 +13,20 @@ from .stage import busy_until, dismiss, start_parked, until
 def program(value: int = 1) -> Facts:
     """A port is made with one value; a later call asks for 8."""
     port = CompletionPort(concurrency=value)
-    file, peer = Pipe.pair()
-    returned = win32.CreateIoCompletionPort(file.handle, port.handle, 5, 8)  # the last argument asks for 8
-    others = [CompletionPort(concurrency=number) for number in (0, 64, 0xFFFFFFFF)]
-    peer.close()
+    file, _peer = Pipe.pair()
+    key, asked_for = 5, 8
+    asked, file_handle = port.handle, file.handle
+    returned = win32.CreateIoCompletionPort(file_handle, asked, key, asked_for)
+    port.close()
+
+    values = []
+    for number in (0, 64, 0xFFFFFFFF):
+        with CompletionPort(concurrency=number) as other:
+            values.append(other.concurrency)
     return {
         "value after asking for 8": port.concurrency,
-        "the call returned the port's own handle": returned == port.handle,
-        "ports made with 0, 64 and 0xFFFFFFFF": [other.concurrency for other in others],
+        "the call returned the port's own handle": returned == asked,
+        "ports made with 0, 64 and 0xFFFFFFFF": values,
     }
 
 

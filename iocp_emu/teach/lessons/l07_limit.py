@@ -18,7 +18,7 @@ def program(concurrency: int = 2) -> Facts:
     def worker(name: str) -> None:
         port.get()
         running.append(name)
-        if name == "D":  # the first to be released asks for more in the middle
+        if name == "D":  # the first to be released asks for more
             busy_until(ask.is_set)
             answers.append(poll(port))
         busy_until(done.is_set)

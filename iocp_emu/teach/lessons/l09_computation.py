@@ -14,7 +14,7 @@ INTERPRETER_LOCK = (
 
 
 def program(packets: int = 8) -> Facts:
-    """Packets of one second of computing each, on four processors, with three concurrency values."""
+    """Packets of one second of computing; three concurrency values."""
 
     def measure(concurrency: int) -> tuple[float, float]:
         port = CompletionPort(concurrency)

@@ -36,15 +36,17 @@ def measure(concurrency: int, long_seconds: float, longs: int = 2, shorts: int =
 
 
 def program(long_ms: int = 500) -> Facts:
-    """Two long computations come first, then six of 10 ms, on two processors."""
+    """Two long computations come first, then six of 10 ms."""
     table = {value: measure(value, long_ms / 1000) for value in (1, 2, 3, 8)}
 
     def row(value: int) -> str:
         last_short, last, long = table[value]
-        return f"shorts after {last_short:.0f}, all after {last:.0f}, a long one takes {long:.0f} ms"
+        parts = f"shorts after {last_short:.0f}, all after {last:.0f} ms"
+        return f"{parts}, a long one takes {long:.0f} ms"
 
+    soonest = min(table, key=lambda value: table[value][0])
     return {
-        "the shorts are done soonest with": min(table, key=lambda value: table[value][0]),
+        "the shorts are done soonest with": soonest,
         **{f"with {value}": row(value) for value in table},
     }
 

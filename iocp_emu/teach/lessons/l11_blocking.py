@@ -104,7 +104,8 @@ def judge(attempt: Attempt) -> None:
         dismiss(port, threads)
         return sum(over)
 
-    expect(attempt.simulate(look) == 2, "a packet was done before the answer was there: the worker has to wait for it")
+    over = attempt.simulate(look, limit_seconds=1.0)
+    expect(over == 2, "a packet was done before the answer was there: the worker has to wait for it")
 
 
 LESSON = Lesson(

@@ -11,32 +11,33 @@ from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
 
 
 def program(count: int = 0) -> Facts:
-    """A port without a file: three posts, as C sees them, and one get too many."""
+    """A port without a file: three posts, and one get too many."""
     port = CompletionPort()
-    largest = 0xFFFFFFFF
-    posted = [(count, 0, None), (largest, 7, None), (3, 7, ["any", "object"])]
-    for size, key, overlapped in posted:
-        win32.PostQueuedCompletionStatus(port.handle, size, key, overlapped)
+    anything = ["any", "object"]
+    win32.PostQueuedCompletionStatus(port.handle, count, 0, None)
+    win32.PostQueuedCompletionStatus(port.handle, 0xFFFFFFFF, 7, None)
+    win32.PostQueuedCompletionStatus(port.handle, 3, 7, anything)
 
-    first, second, third = (win32.GetQueuedCompletionStatus(port.handle, 0) for _ in posted)
-    empty = win32.GetQueuedCompletionStatus(port.handle, 0)
+    def dequeue() -> win32.DequeuedPacket:
+        return win32.GetQueuedCompletionStatus(port.handle, 0)
 
-    def told(packet: win32.DequeuedPacket) -> str:
-        overlapped = "NULL" if packet.lpOverlapped is None else packet.lpOverlapped
-        return f"{str(packet.ret).upper()}, bytes {packet.lpNumberOfBytesTransferred}, {overlapped}"
-
+    first, second, third, empty = dequeue(), dequeue(), dequeue(), dequeue()
+    no_packet = f"{str(empty.ret).upper()}, error {win32.GetLastError()}"
+    size = first.lpNumberOfBytesTransferred
+    null = "NULL" if first.lpOverlapped is None else "an OVERLAPPED"
     return {
-        "get after posting zeros and NULL": told(first),
-        "key and bytes of the second": [second.lpCompletionKey, second.lpNumberOfBytesTransferred == largest],
-        "the third came back as the same object": third.lpOverlapped is posted[2][2],
-        "get on the empty port": f"{str(empty.ret).upper()}, error {win32.GetLastError()}",
+        "get after posting": f"{str(first.ret).upper()}, bytes {size}, {null}",
+        "key of the second": second.lpCompletionKey,
+        "bytes of the second": hex(second.lpNumberOfBytesTransferred),
+        "the third has the very object": third.lpOverlapped is anything,
+        "get on the empty port": no_packet,
     }
 
 
 STARTER = '''\
-# The packets of files have the file's name as their key; the program posts its
-# own with the key STOP. Say what to do with a packet: "end" for the program's
-# own, "serve" for all others.
+# The packets of files have the file's name as their key; the program posts
+# its own with the key STOP. Say what to do with a packet: "end" for the
+# program's own, "serve" for all others.
 #
 # Mind: a file may be named "stop", too.
 
@@ -84,7 +85,7 @@ LESSON = Lesson(
     question=Question(
         "A port has no file at all. The program posts a packet: 0 bytes, key 0, OVERLAPPED NULL. What does "
         "GetQueuedCompletionStatus give?",
-        "get after posting zeros and NULL",
+        "get after posting",
         (
             Choice("FALSE and NULL: that is no packet.", "FALSE, bytes UNTOUCHED, NULL"),
             Choice("TRUE, with exactly these three values.", "TRUE, bytes 0, NULL"),

@@ -12,7 +12,7 @@ from .stage import dismiss, start_parked, until
 
 
 def program(workers: int = 3) -> Facts:
-    """As many packets as workers: first to be told something, then to stop."""
+    """As many packets as workers: to be told something, then to stop."""
     port = CompletionPort(concurrency=1)
     names = "ABCDEFGHIJ"[:workers]
     told = dict.fromkeys(names, 0)

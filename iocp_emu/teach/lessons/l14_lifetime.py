@@ -18,7 +18,9 @@ def program(files: int = 2) -> Facts:
     for key, (file, _) in enumerate(pairs):
         port.associate(file, key)
     counts.append(port.references)
-    duplicate = win32.DuplicateHandle(pairs[0][0].handle, 0, win32.DUPLICATE_SAME_ACCESS).lpTargetHandle
+    first = pairs[0][0].handle
+    same = win32.DUPLICATE_SAME_ACCESS
+    duplicate = win32.DuplicateHandle(first, 0, same).lpTargetHandle
     counts.append(port.references)
 
     port.close()  # the port's only handle
@@ -39,8 +41,8 @@ def program(files: int = 2) -> Facts:
 
 STARTER = '''\
 # Shut down: a port with one file, which has one read pending. When you are
-# done the port must be freed, and the packet of the read must have been taken.
-# Return that packet.
+# done the port must be freed, and the packet of the read must have been
+# taken. Return that packet.
 
 
 def shut_down(port, file):

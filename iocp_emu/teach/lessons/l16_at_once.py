@@ -11,7 +11,7 @@ from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
 
 
 def program(size: int = 5) -> Facts:
-    """A read whose data is there already: plain, with the skip mode, and one that fails at once."""
+    """A read that succeeds at once, in two modes; one that fails at once."""
 
     def read(mode: int, waiting: int) -> tuple[str, int]:
         port = CompletionPort()

@@ -8,11 +8,11 @@ from typing import Any
 from ... import CompletionPort, Pipe
 from .attempt import Attempt, expect
 from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
-from .stage import poll
+from .stage import outcome, poll
 
 
 def program(reads: int = 2) -> Facts:
-    """Several reads are pending: one is cancelled, then the file is closed."""
+    """Reads are pending: one is cancelled, then the file is closed."""
     port = CompletionPort()
     file, _peer = Pipe.pair()
     port.associate(file, key=7)
@@ -25,9 +25,9 @@ def program(reads: int = 2) -> Facts:
     late = [port.get(timeout=0) for _ in requests[1:]]
     return {
         "the cancelled one is over when cancel returns": not still_busy,
-        "its packet": f"error {cancelled.error.winerror}" if cancelled.error else "success",
+        "its packet": outcome(cancelled),
         "packets after the file was closed": len(late),
-        "with": [f"error {packet.error.winerror}" if packet.error else "success" for packet in late],
+        "with": [outcome(packet) for packet in late],
         "then": poll(port),
     }
 

@@ -28,15 +28,22 @@ def program(most: int = 8) -> Facts:
     thread.join()
 
     quiet = CompletionPort(concurrency=2)
-    early = start_parked(quiet, lambda _: len(quiet.get_many(most)), ["early"])
+
+    def early(_: str) -> int:
+        return len(quiet.get_many(most))
+
+    threads = start_parked(quiet, early, ["early"])
     quiet.post()
     quiet.post()
+    size = threads[0].join()
+    port.close()
+    quiet.close()
     return {
         "packets in the first batch": len(batches[0]),
         "their keys": [packet.key for packet in batches[0]],
         "threads counted for the batch": counted,
         "a second thread, which may run, finds": second,
-        "one that waited for a batch got": early[0].join(),
+        "one that waited for a batch got": size,
     }
 
 

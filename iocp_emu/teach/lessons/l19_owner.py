@@ -8,39 +8,41 @@ from typing import Any
 from ... import CompletionPort, Event, Pipe, spawn, win32
 from .attempt import Attempt, expect
 from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
+from .stage import outcome
 
 
 def program(size: int = 5) -> Facts:
     """A thread starts three reads and ends before any data has come."""
     port, event = CompletionPort(), Event()
     plain, plain_peer = Pipe.pair()  # associated
-    with_event, event_peer = Pipe.pair()  # associated; the request also has an event
+    special, special_peer = Pipe.pair()  # associated; its request has an event
     loose, loose_peer = Pipe.pair()  # not associated
     port.associate(plain, "plain")
-    port.associate(with_event, "with an event")
+    port.associate(special, "with an event")
 
     def start() -> None:
         plain.read(100)
-        win32.ReadFile(with_event.handle, bytearray(100), 100, win32.OVERLAPPED(hEvent=event.handle))
+        overlapped = win32.OVERLAPPED(hEvent=event.handle)
+        win32.ReadFile(special.handle, bytearray(100), 100, overlapped)
         loose.read(100)
 
     spawn(start, name="issuer").join()
-    pending = [file.outstanding for file in (plain, with_event, loose)]
+    pending = [file.outstanding for file in (plain, special, loose)]
     plain_peer.write(bytes(size))
     packets = [port.get() for _ in range(port.depth)]
-    told = [f"{each.key}: {f'error {each.error.winerror}' if each.error else f'{each.bytes} bytes'}" for each in packets]
-    for peer in (event_peer, loose_peer):
+    for peer in (special_peer, loose_peer):
         peer.close()
     return {
-        "pending after the thread's end: plain, with event, not associated": pending,
-        "packets": told,
+        "pending after the thread's end": pending,
+        "packets": [f"{packet.key}: {outcome(packet)}" for packet in packets],
     }
 
 
 STARTER = '''\
 # A short-lived thread starts a read on a pipe and ends; its data comes later.
 # The read must survive the end of the thread, and its packet must come to the
-# port. `start_read` runs in that thread; `prepare` ran before, in the main one.
+# port. `start_read` runs in that thread; `prepare` ran before, in the main
+# one.
 
 
 def prepare(port, pipe):
@@ -91,7 +93,7 @@ LESSON = Lesson(
     question=Question(
         "A thread starts three reads and ends: on an associated file; on an associated file, with an event in the request; "
         "on a file that is not associated. How many of each are still pending then?",
-        "pending after the thread's end: plain, with event, not associated",
+        "pending after the thread's end",
         (
             Choice("0, 0, 0: the end of a thread cancels its I/O.", [0, 0, 0]),
             Choice("1, 0, 0: only the plain one on the associated file goes on.", [1, 0, 0]),

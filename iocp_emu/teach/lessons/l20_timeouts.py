@@ -12,7 +12,7 @@ from .stage import busy_until, dismiss, poll, start_parked, until
 
 
 def program(concurrency: int = 1) -> Facts:
-    """A has asked once, in vain, and computes something of its own; B waits; a packet comes."""
+    """A has asked once, in vain, and computes; B waits; a packet comes."""
     port = CompletionPort(concurrency)
     asked: list[str] = []
     taken: list[str] = []

@@ -22,12 +22,17 @@ def program(packets: int = 5000) -> Facts:
             refused += 1
     depth = port.depth
     first = port.get().key
-    return {"posts": packets, "posts refused": refused, "packets queued": depth, "the first one taken": first}
+    return {
+        "posts": packets,
+        "posts refused": refused,
+        "packets queued": depth,
+        "the first one taken": first,
+    }
 
 
 STARTER = '''\
-# The producer posts 100 packets, the worker needs 10 ms for each. Keep at most
-# LIMIT packets in the queue: the producer has to wait when there are so many.
+# The producer posts 100 packets, the worker needs 10 ms for each. Keep at
+# most LIMIT packets in the queue: the producer waits when there are so many.
 # `event` is an Event: event.set(), event.reset(), event.wait()
 
 LIMIT = 5

@@ -24,7 +24,7 @@ def program(concurrency: int = 2) -> Facts:
             taken.append(packet.key)
             busy_until(posted.is_set)
             if packet.key == 1 and concurrency > 1:
-                busy_until(lambda: 2 in finished)  # computes longer than the other one
+                busy_until(lambda: 2 in finished)  # it computes for longer
             finished.append(packet.key)
 
     threads = start_parked(port, worker, "AB")
@@ -39,9 +39,9 @@ def program(concurrency: int = 2) -> Facts:
 
 STARTER = '''\
 # Packets 0 to 9 are worked on by three workers at the same time, so they are
-# finished out of order. `finish(number)` is called by the worker that has done
-# a packet; write the numbers to `output` in ascending order, each as early as
-# possible. `state` is a dict of yours, empty at first.
+# finished out of order. `finish(number)` is called by the worker that has
+# done a packet; write the numbers to `output` in ascending order, each as
+# early as possible. `state` is a dict of yours, empty at first.
 
 
 def finish(number, state, output):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, TypeVar
 
-from ... import CompletionPort, PortClosed, Simulation, SpawnedThread, compute, current_system, sleep, spawn
+from ... import CompletionPort, Packet, PortClosed, Simulation, SpawnedThread, compute, current_system, sleep, spawn
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ HELPERS = {
     "start_parked": "starts the workers one by one, each when the one before it waits in get",
     "dismiss": "closes the port, which ends the workers that still wait in get, and joins all",
     "poll": "get with timeout 0: says what came of it",
+    "outcome": "what became of a request: its bytes, or its error",
     "now": "the time in seconds",
 }
 """What each function here does, in a line for learners."""
@@ -81,6 +82,11 @@ def poll(port: CompletionPort) -> str:
         return f"packet {port.get(timeout=0).key}"
     except TimeoutError:
         return "nothing, timeout"
+
+
+def outcome(packet: Packet) -> str:
+    """What became of the request of a packet, in words."""
+    return f"{packet.bytes} bytes" if packet.error is None else f"error {packet.error.winerror}"
 
 
 def now() -> float:
