@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     act.add_argument("--list", action="store_true", help="name all lessons")
     act.add_argument("--quiz", action="store_true", help="ask before showing; without NAME, through all lessons")
     act.add_argument(
-        "--exercise", nargs="?", const="", metavar="FILE", help="write the exercise's file (default: named as the lesson)"
+        "--exercise", nargs="?", const="", metavar="FILE", help="write the file to edit (default: named as the lesson)"
     )
     act.add_argument("--check", metavar="FILE", help="run the exercise in FILE and judge it")
     act.add_argument("--solution", action="store_true", help="print one solution of the exercise")

@@ -83,8 +83,10 @@ def check(lesson: Lesson, path: Path, limit_seconds: float = LIMIT_SECONDS) -> V
             )
         verdict = _read(verdict_path)
         if verdict is None:
-            last = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            return Verdict(False, f"It ended before it could be judged (exit status {ended.returncode}). {''.join(last)}")
+            said = "".join(ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:])
+            return Verdict(
+                False, f"It ended before it could be judged (exit status {ended.returncode}). {said}".strip()
+            )
         return verdict
     finally:
         with contextlib.suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import CompletionPort, Pipe, win32
+from ... import CompletionPort, Pipe, Win32Error, win32
 from .attempt import Attempt, expect
 from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
 
@@ -25,7 +25,7 @@ def program(second_key: int = 9) -> Facts:
     try:
         port.associate(left, key=1)
         again = "the key is 1 now"
-    except OSError as error:
+    except Win32Error as error:
         again = f"refused, error {error.winerror}"
 
     handle = right.handle
@@ -41,7 +41,7 @@ def program(second_key: int = 9) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Three pipes are given. Associate them with the port so that the key of a
 # packet is the number of the pipe that it is about: 0, 1 or 2.
 
@@ -49,13 +49,13 @@ STARTER = '''\
 def associate_all(port, pipes):
     for pipe in pipes:
         port.associate(pipe, key=0)
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def associate_all(port, pipes):
     for number, pipe in enumerate(pipes):
         port.associate(pipe, key=number)
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -85,9 +85,10 @@ LESSON = Lesson(
     name="association",
     title="A port and its files",
     question=Question(
-        "An I/O completion port is a queue: when I/O on one of its files is done, the system puts a packet into it, and "
-        "a thread takes the packet out. A file is associated with the port, with a key of your choice. Here the first "
-        "file has key 7, the second key 9. Then the program associates the first file once more, with key 1. What happens?",
+        "An I/O completion port is a queue: when I/O on one of its files is done, the system puts a packet into it, "
+        "and a thread takes the packet out. A file is associated with the port, with a key of your choice. Here the "
+        "first file has key 7, the second key 9. Then the program associates the first file once more, with key 1. "
+        "What happens?",
         "associating the first file again",
         (
             Choice("From now on the key of that file is 1.", "the key is 1 now"),
@@ -98,8 +99,8 @@ LESSON = Lesson(
     program=program,
     limits={"second_key": (0, 1000)},
     explanation=(
-        "The completion key is a value of your own. It comes back in every packet of that file, and means nothing to the "
-        "port. So one thread can serve many files and still know which one a packet is about.",
+        "The completion key is a value of your own. It comes back in every packet of that file, and means nothing to "
+        "the port. So one thread can serve many files and still know which one a packet is about.",
         "An association lasts as long as the file does. Asking again is error 87, for the same port and for another "
         "one. A handle that has been closed is error 6.",
         "The port made no thread. Its threads are those that call get on it: none before the first call. The pool of "
@@ -115,8 +116,8 @@ LESSON = Lesson(
     answers={
         2: "No. A port has no threads of its own; those that call get on it become its threads (A-01). The first fact "
         "shows it: before the first get, none.",
-        3: "It is yours. You start the threads, as many as you like, and each calls get in a loop. The port only decides "
-        "how many of them run at a time (L07). What the system calls its thread pool is built on top of this.",
+        3: "It is yours. You start the threads, as many as you like, and each calls get in a loop. The port only "
+        "decides how many of them run at a time (L07). What the system calls its thread pool is built on top of this.",
         38: "Any: a port created without a file ignores the key (C-01). The key is given when a file is associated.",
         39: "No: a file object has one port at most, and all duplicates of its handle share it. Trying is the way to "
         "find out: error 87 (C-06), which other bad arguments give as well. Windows 8.1 and later can replace or "

@@ -27,20 +27,20 @@ def program(size: int = 5) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Two reads are started on one associated pipe. Then the other end writes
 # 3 bytes, and later 3 bytes again. How many packets are queued each time?
 
 AFTER_THE_TWO_READS = 2
 AFTER_THE_FIRST_WRITE = 2
 AFTER_THE_SECOND_WRITE = 2
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 AFTER_THE_TWO_READS = 0
 AFTER_THE_FIRST_WRITE = 1
 AFTER_THE_SECOND_WRITE = 2
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:

@@ -36,7 +36,7 @@ def program(posts: int = 1) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Write the loop of the one thread that serves all files of the port: take
 # `expected` packets, add up the bytes for each key, and return the sums as a
 # dict, such as {"A": 12, "B": 3}.
@@ -47,16 +47,16 @@ def serve(port, expected):
     packet = port.get()
     sums[packet.key] = packet.bytes
     return sums
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def serve(port, expected):
     sums = {}
     for _ in range(expected):
         packet = port.get()
         sums[packet.key] = sums.get(packet.key, 0) + packet.bytes
     return sums
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -104,8 +104,8 @@ LESSON = Lesson(
         "one: whatever completes is queued there, and the thread waits in one call.",
         "The queue has one order, first in, first out, whichever file a packet is about and whether the system queued "
         "it or the program posted it. So the thread sees things in the order in which they happened.",
-        "Porters of select or epoll, note: those say that a file is ready, and then you read. A port says that the read "
-        "is done: the bytes are in your buffer already, and you start the next read yourself.",
+        "Porters of select or epoll, note: those say that a file is ready, and then you read. A port says that the "
+        "read is done: the bytes are in your buffer already, and you start the next read yourself.",
     ),
     rules=("N-03", "Q-06", "C-11"),
     sentences=(4,),

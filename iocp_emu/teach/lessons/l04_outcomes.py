@@ -15,7 +15,9 @@ def program(size: int = 5) -> Facts:
     port = CompletionPort()
     file, peer = Pipe.pair()
     port.associate(file, key=7)
-    first, second = file.read(100), file.read(100)
+    first, second = win32.OVERLAPPED(), win32.OVERLAPPED()
+    for overlapped in (first, second):
+        win32.ReadFile(file.handle, bytearray(100), 100, overlapped)
     peer.write(bytes(size))  # the first read succeeds
     peer.close()  # the second one fails
 
@@ -40,7 +42,7 @@ def program(size: int = 5) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Say what a call of get has brought, in one word: "data" for a request that
 # succeeded, "end" for one that succeeded with 0 bytes, "failed" for one that
 # failed, "nothing" when no packet came within the timeout.
@@ -49,9 +51,9 @@ STARTER = '''\
 def outcome(port):
     packet = port.get(timeout=0)
     return "data"
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def outcome(port):
     try:
         packet = port.get(timeout=0)
@@ -60,7 +62,7 @@ def outcome(port):
     if packet.error is not None:
         return "failed"
     return "data" if packet.bytes else "end"
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -98,16 +100,18 @@ LESSON = Lesson(
         "second get",
         (
             Choice("FALSE and no OVERLAPPED: a failed read brings nothing.", "FALSE, NULL, error 109"),
-            Choice("FALSE, but with the OVERLAPPED of the read: a packet of a failure.", 
-                   "FALSE, second read, 0 bytes, error 109"),
+            Choice(
+                "FALSE, but with the OVERLAPPED of the read: a packet of a failure.",
+                "FALSE, second read, 0 bytes, error 109",
+            ),
             Choice("TRUE, and 0 bytes.", "TRUE, second read, 0 bytes"),
         ),
     ),
     program=program,
     limits={"size": (0, 100)},
     explanation=(
-        "A thread does not wait for its read. It waits for a packet, any packet, and the packet names the request: in C "
-        "by the address of its OVERLAPPED, here by the object that read has returned.",
+        "A thread does not wait for its read. It waits for a packet, any packet, and the packet names the request: in "
+        "C by the address of its OVERLAPPED, here by the object that read has returned.",
         "So FALSE has two meanings. With an OVERLAPPED it is a packet: a request has ended badly, and the last error "
         "says how. Without one there was no packet: the timeout passed (258), or the port was closed (735). Programs "
         "that look at FALSE alone lose requests, or hang. In Python the two cannot be mixed up: a failure is a packet "
@@ -120,8 +124,8 @@ LESSON = Lesson(
     answers={
         32: "A packet has come: of a request that failed. Take the error from the last error, the request from the "
         "OVERLAPPED, and go on as for any end of a request (G-02). Only FALSE with NULL means that there is no packet.",
-        33: "No: 996 is neither success nor failure; it means that there is no result yet (I-29). On an associated file "
-        "that is so until the packet has been taken, even when the I/O is over (I-27).",
+        33: "No: 996 is neither success nor failure; it means that there is no result yet (I-29). On an associated "
+        "file that is so until the packet has been taken, even when the I/O is over (I-27).",
         34: "For TCP as a success with 0 bytes, if the peer closed in good order; a reset is FALSE with error 64. A "
         "pipe whose other end is gone gives FALSE and 109, as here (table 6.6 of the rules). Do not read 0 bytes as "
         "an end if you asked for 0 bytes (I-51).",
@@ -131,7 +135,5 @@ LESSON = Lesson(
         "Write no bytes: the first read does not end by that, so the close ends both, each with a packet of its own "
         "and error 109.",
     ),
-    exercise=Exercise(
-        "Tell data, end, failure and no packet from one another.", STARTER, SOLUTION, judge
-    ),
+    exercise=Exercise("Tell data, end, failure and no packet from one another.", STARTER, SOLUTION, judge),
 )

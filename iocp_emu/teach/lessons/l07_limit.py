@@ -41,7 +41,7 @@ def program(concurrency: int = 2) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # A port has concurrency value 3. Five workers wait; then seven packets are
 # posted, and no worker comes back yet. How many workers run, how many
 # packets are queued, how many workers still wait?
@@ -49,7 +49,7 @@ STARTER = '''\
 RUNNING = 5
 QUEUED = 2
 WAITING = 0
-'''
+"""
 
 SOLUTION = "RUNNING = 3\nQUEUED = 4\nWAITING = 2\n"
 
@@ -78,7 +78,7 @@ def judge(attempt: Attempt) -> None:
     right = attempt.simulate(look)
     expect(running + queued == 7, "seven packets: each is with a worker or in the queue")
     expect(running + waiting == 5, "five workers: each runs or waits")
-    expect((running, queued, waiting) == right, "how many of its threads does the port let run when it hands out packets?")
+    expect((running, queued, waiting) == right, "how many threads run at most when the port hands out packets?")
 
 
 LESSON = Lesson(
@@ -101,9 +101,9 @@ LESSON = Lesson(
         "The port counts its runnable threads: those that have called get on it and are not waiting for anything. It "
         "hands out a packet only while that count is below the concurrency value. So two packets went to two workers, "
         "and the third stays in the queue, although two workers wait and would like to have it.",
-        "The same holds for whoever asks. A fifth thread, with a timeout of 0, is told that there is nothing: a packet is "
-        "queued, but the limit is reached, and it would be one more. D is one of the two that run. When it asks it gives "
-        "up its own slot first; so there is room for one, and it gets the packet.",
+        "The same holds for whoever asks. A fifth thread, with a timeout of 0, is told that there is nothing: a "
+        "packet is queued, but the limit is reached, and it would be one more. D is one of the two that run. When it "
+        "asks it gives up its own slot first; so there is room for one, and it gets the packet.",
         "No packet is processed twice or by two threads. Concurrently means: different packets at the same time.",
     ),
     rules=("A-06", "Q-10", "Q-13", "Q-11"),
@@ -111,20 +111,21 @@ LESSON = Lesson(
     simplifications={
         10: "It limits what is handed out, not who may run. A thread that comes back from another wait is counted "
         "whatever the limit says, so more can be runnable than the value (Q-26, L11).",
-        11: "The strongest simplification of the page. No running thread is ever stopped: the only threads that wait are "
-        "those that ask for a packet (Q-13, Q-32).",
+        11: "The strongest simplification of the page. No running thread is ever stopped: the only threads that wait "
+        "are those that ask for a packet (Q-13, Q-32).",
     },
     answers={
-        1: "Different packets are processed at the same time, each by one thread, on at most as many threads as the value "
-        "says. More threads than that may call get; those beyond wait until one of the others asks again, blocks or ends "
-        "(Q-10, Q-25, Q-28).",
-        9: "Only of those threads that have called get on this port, and none of them is ever stopped: the port merely "
-        "hands out no further packet (A-06). Under CPython's lock one thread at a time executes Python code anyway; the "
-        "limit then decides how many take turns at it.",
+        1: "Different packets are processed at the same time, each by one thread, on at most as many threads as the "
+        "value says. More threads than that may call get; those beyond wait until one of the others asks again, "
+        "blocks or ends (Q-10, Q-25, Q-28).",
+        9: "Only of those threads that have called get on this port, and none of them is ever stopped: the port "
+        "merely hands out no further packet (A-06). Under CPython's lock one thread at a time executes Python code "
+        "anyway; the limit then decides how many take turns at it.",
     },
     variation=Variation(
         {"concurrency": 3},
-        "With 3 all packets are out, nothing is queued, and both who poll find nothing, for want of a packet this time.",
+        "With 3 all packets are out, nothing is queued, and both who poll find nothing, for want of a packet this "
+        "time.",
     ),
     exercise=Exercise("Three may run, five wait, seven packets come: count.", STARTER, SOLUTION, judge),
 )

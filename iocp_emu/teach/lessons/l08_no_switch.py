@@ -39,7 +39,7 @@ def program(packets: int = 10, naps: int = 0) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # This worker is polite: after each packet it lets the others have a turn.
 # Make it efficient: one worker takes all packets, and nobody else is woken.
 
@@ -52,9 +52,9 @@ def worker(port, handled):
         compute(0.005)
         handled(packet)
         sleep(0.001)
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 from iocp_emu import compute
 
 
@@ -63,7 +63,7 @@ def worker(port, handled):
         packet = port.get()
         compute(0.005)
         handled(packet)
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -131,8 +131,10 @@ LESSON = Lesson(
     },
     variation=Variation(
         {"naps": 1},
-        "Let each worker sleep once, after its first packet: each sleep wakes the next worker. Awake again they are too "
-        "many for the limit: two have to wait, and one takes the rest (L11).",
+        "Let each worker sleep once, after its first packet: each sleep wakes the next worker. Awake again they are "
+        "too many for the limit: two have to wait, and one takes the rest (L11).",
     ),
-    exercise=Exercise("Change a worker so that it takes all packets and nobody else is woken.", STARTER, SOLUTION, judge),
+    exercise=Exercise(
+        "Change a worker so that it takes all packets and nobody else is woken.", STARTER, SOLUTION, judge
+    ),
 )

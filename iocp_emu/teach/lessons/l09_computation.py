@@ -8,8 +8,8 @@ from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
 from .stage import dismiss, now, start_parked, until
 
 INTERPRETER_LOCK = (
-    "CPython's threads share one interpreter lock: eight of them compute no more in a second than one does, whatever the "
-    "concurrency value. The simulation has real processors to share."
+    "CPython's threads share one interpreter lock: eight of them compute no more in a second than one does, whatever "
+    "the concurrency value. The simulation has real processors to share."
 )
 
 
@@ -45,13 +45,13 @@ def program(packets: int = 8) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # A machine has 6 processors; each packet is half a second of computing, and
 # 24 workers wait. Choose the concurrency value: all work done as early as
 # possible, and no single packet taking longer than it must.
 
 CONCURRENCY = 24
-'''
+"""
 
 SOLUTION = "CONCURRENCY = 6\n"
 
@@ -102,29 +102,30 @@ LESSON = Lesson(
     program=program,
     limits={"packets": (1, 64)},
     explanation=(
-        "With 2, half of the machine is idle: four seconds. With 4, each processor has one thread: two seconds. With 8 it "
-        "is two seconds as well, but eight threads take turns on four processors, so each packet takes two seconds "
-        "instead of one. Nothing is won, and every single packet is later.",
-        "So for pure computing the best value is the number of processors, and 0 stands for that. The number of threads is "
-        "another matter: have more than the value, since a worker that blocks is replaced by one that waits (L11). Threads "
-        "that wait cost no computing.",
+        "With 2, half of the machine is idle: four seconds. With 4, each processor has one thread: two seconds. With "
+        "8 it is two seconds as well, but eight threads take turns on four processors, so each packet takes two "
+        "seconds instead of one. Nothing is won, and every single packet is later.",
+        "So for pure computing the best value is the number of processors, and 0 stands for that. The number of "
+        "threads is another matter: have more than the value, since a worker that blocks is replaced by one that "
+        "waits (L11). Threads that wait cost no computing.",
     ),
     rules=("A-08", "Q-03", "Q-29"),
     sentences=(15,),
     answers={
-        7: "Logical ones (Q-03). Raymond Chen's experiment of 2018: ten threads that compute for a second per packet; with "
-        "the default, as many are active as there are logical processors (A-11).",
-        8: "The value: the number of processors, that is 0. The threads: at least twice that is the rule of thumb, and more "
-        "if workers wait much (A-08). The value bounds those that run, the number of threads bounds how many can wait at "
-        "the same time. No thread is made for you.",
-        10: "Yes, in effect: every thread with a packet runs. You lose the one thing that the port does about switches: "
-        "more runnable threads than processors preempt one another (the fact for 8 above), as in any pool. A small limit "
-        "is no danger as long as the system sees a worker block; a worker that spins for another's work is one (A-07).",
+        7: "Logical ones (Q-03). Raymond Chen's experiment of 2018: ten threads that compute for a second per packet; "
+        "with the default, as many are active as there are logical processors (A-11).",
+        8: "The value: the number of processors, that is 0. The threads: at least twice that is the rule of thumb, "
+        "and more if workers wait much (A-08). The value bounds those that run, the number of threads bounds how many "
+        "can wait at the same time. No thread is made for you.",
+        10: "Yes, in effect: every thread with a packet runs. You lose the one thing that the port does about "
+        "switches: more runnable threads than processors preempt one another (the fact for 8 above), as in any pool. "
+        "A small limit is no danger as long as the system sees a worker block; a worker that spins for another's work "
+        "is one (A-07).",
     },
     variation=Variation(
         {"packets": 4},
-        "Four packets: with 4 and with 8 it is the same, one second each, since no more than four threads have anything "
-        "to do.",
+        "Four packets: with 4 and with 8 it is the same, one second each, since no more than four threads have "
+        "anything to do.",
     ),
     exercise=Exercise("Choose the value for a machine with 6 processors and pure computing.", STARTER, SOLUTION, judge),
     simulation_only=INTERPRETER_LOCK,

@@ -51,13 +51,13 @@ def program(long_ms: int = 500) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Two processors. Two computations of 400 ms come first, then six of 10 ms.
 # Experiment: find the smallest concurrency value with which all six short
 # ones are done within a quarter of a second.
 
 CONCURRENCY = 2
-'''
+"""
 
 SOLUTION = "CONCURRENCY = 3\n"
 
@@ -89,13 +89,14 @@ LESSON = Lesson(
     program=program,
     limits={"long_ms": (10, 5000)},
     explanation=(
-        "With 2, both processors are taken by the long ones, and the short ones wait in the queue for half a second. With "
-        "3, one more thread runs; it shares the two processors with the long ones and takes the short ones in turn. With 8 "
-        "all run at the same time, and the short ones are done almost at once.",
-        "The price is the other column: the long ones share their processors, so each takes longer. All the work together "
-        "takes as long as ever. A larger value buys quick answers for the short ones with the time of the long ones.",
-        "What is best depends on what you want, and on your work; it is one number, so try it. Change it below, or take "
-        "your own figures.",
+        "With 2, both processors are taken by the long ones, and the short ones wait in the queue for half a second. "
+        "With 3, one more thread runs; it shares the two processors with the long ones and takes the short ones in "
+        "turn. With 8 all run at the same time, and the short ones are done almost at once.",
+        "The price is the other column: the long ones share their processors, so each takes longer. All the work "
+        "together takes as long as ever. A larger value buys quick answers for the short ones with the time of the "
+        "long ones.",
+        "What is best depends on what you want, and on your work; it is one number, so try it. Change it below, or "
+        "take your own figures.",
     ),
     rules=("A-08", "Q-06"),
     sentences=(16, 17, 18),

@@ -57,7 +57,7 @@ def program(workers: int = 3) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Packet "ask" needs an answer that packet "answer" will bring. This worker
 # waits for it by computing in a circle, and with concurrency value 1 nobody
 # is left to bring it. Let it wait in a way that the port can see.
@@ -73,15 +73,15 @@ def handle(packet, answered):
     else:
         while not answered.is_set():
             compute(0.001)
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def handle(packet, answered):
     if packet.key == "answer":
         answered.set()
     else:
         answered.wait()
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -113,8 +113,8 @@ LESSON = Lesson(
     name="blocking",
     title="A worker blocks, and wakes up again",
     question=Question(
-        "Concurrency value 2. C and B each have a packet, a third is queued, A waits. C has to wait for a lock; A takes "
-        "over. Now the lock is free, and C could go on: that would be three. What happens?",
+        "Concurrency value 2. C and B each have a packet, a third is queued, A waits. C has to wait for a lock; A "
+        "takes over. Now the lock is free, and C could go on: that would be three. What happens?",
         "running when it is awake again",
         (
             Choice("C is held back until A or B is done: 2 run.", 2),
@@ -125,12 +125,12 @@ LESSON = Lesson(
     program=program,
     limits={"workers": (3, 10)},
     explanation=(
-        "The moment C blocked, it was not runnable any more. The port saw that, and gave the queued packet to A, the top "
-        "waiter. So both slots are used, although one worker waits. That is the point of a port: blocking does not cost "
-        "you a processor.",
-        "When C wakes, it simply goes on. Nothing stops it: three threads run on a port with value 2. The excess goes away "
-        "when threads ask for more: B asks, and has to wait although a packet is queued, since two others run. From then on "
-        "it is two again.",
+        "The moment C blocked, it was not runnable any more. The port saw that, and gave the queued packet to A, the "
+        "top waiter. So both slots are used, although one worker waits. That is the point of a port: blocking does "
+        "not cost you a processor.",
+        "When C wakes, it simply goes on. Nothing stops it: three threads run on a port with value 2. The excess goes "
+        "away when threads ask for more: B asks, and has to wait although a packet is queued, since two others run. "
+        "From then on it is two again.",
         "Python cannot see its threads block, Windows can. Waits of this package are seen; around others, say "
         "with blocking(): and the port knows.",
     ),
@@ -141,9 +141,9 @@ LESSON = Lesson(
         11: "C was not blocked by the system when it woke, nor was anybody else: B waits because it asked (Q-32).",
     },
     answers={
-        12: "The kernel puts threads to sleep itself, so it knows: locks, Sleep, waits on objects, synchronous I/O, page "
-        "faults, being suspended all count (Q-23). When the thread wakes it goes on at once, and for a while more than N "
-        "run: by as many as were blocked and replaced (Q-26).",
+        12: "The kernel puts threads to sleep itself, so it knows: locks, Sleep, waits on objects, synchronous I/O, "
+        "page faults, being suspended all count (Q-23). When the thread wakes it goes on at once, and for a while "
+        "more than N run: by as many as were blocked and replaced (Q-26).",
     },
     variation=Variation(
         {"workers": 5},

@@ -38,7 +38,7 @@ def program(workers: int = 3) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Three workers serve a port; `handle(packet)` does the work. End them all:
 # stop_all is called once, after all work has been posted, and all work has to
 # be done before the workers end. `workers` is how many there are.
@@ -55,9 +55,9 @@ def worker(port, handle):
 
 def stop_all(port, workers):
     port.post(key="stop")
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def worker(port, handle):
     while True:
         packet = port.get()
@@ -69,7 +69,7 @@ def worker(port, handle):
 def stop_all(port, workers):
     for _ in range(workers):
         port.post(key="stop")
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -107,8 +107,9 @@ LESSON = Lesson(
     name="telling-workers",
     title="Telling the workers something",
     question=Question(
-        "Three workers wait on a port with concurrency value 1. You want each of them to read its settings again, and post "
-        "three packets that say so. Each worker handles a packet and calls get again. Who is told, of A, B and C?",
+        "Three workers wait on a port with concurrency value 1. You want each of them to read its settings again, and "
+        "post three packets that say so. Each worker handles a packet and calls get again. Who is told, of A, B and "
+        "C?",
         "who was told, of A B C",
         (
             Choice("Each one once: 1, 1, 1.", [1, 1, 1]),
@@ -119,11 +120,11 @@ LESSON = Lesson(
     program=program,
     limits={"workers": (1, 10)},
     explanation=(
-        "A packet addresses no thread. C lies on top, gets the first one, comes back, and gets the next one, before the "
-        "others are considered (L05, L08). Posting N packets reaches N calls of get, not N threads.",
-        "Stopping works, and the reason is that a worker that stops does not come back: C takes the first stop and ends, "
-        "which frees its slot; B is released with the second, then A with the third. So: post one stop for each worker, "
-        "let each end at its first one, join them, and only then close the port.",
+        "A packet addresses no thread. C lies on top, gets the first one, comes back, and gets the next one, before "
+        "the others are considered (L05, L08). Posting N packets reaches N calls of get, not N threads.",
+        "Stopping works, and the reason is that a worker that stops does not come back: C takes the first stop and "
+        "ends, which frees its slot; B is released with the second, then A with the third. So: post one stop for each "
+        "worker, let each end at its first one, join them, and only then close the port.",
         "To tell all workers something without ending them, put it where all look, such as a version number that each "
         "compares before it serves a packet.",
     ),
@@ -134,9 +135,9 @@ LESSON = Lesson(
         "number or a flag, and post only to wake those that sleep; or post until each worker has confirmed.",
         21: "Post a packet that means stop; the thread gets it like any other and ends. Closing the port's last handle "
         "also wakes it, with error 735 (O-21, L15), but packets still queued are lost then.",
-        23: "Safe, if each worker ends at its first stop packet and you join the workers before you close the port. Not "
-        "safe if workers loop back, or if the port is closed at once: then a worker may meet a handle that is closed, "
-        "and what is queued is lost (O-22, O-23).",
+        23: "Safe, if each worker ends at its first stop packet and you join the workers before you close the port. "
+        "Not safe if workers loop back, or if the port is closed at once: then a worker may meet a handle that is "
+        "closed, and what is queued is lost (O-22, O-23).",
     },
     variation=Variation({"workers": 5}, "Five workers, five packets: E is told five times. All five stop, top first."),
     exercise=Exercise("End three workers in good order, with all their work done.", STARTER, SOLUTION, judge),

@@ -39,7 +39,7 @@ def program(files: int = 2) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Shut down: a port with one file, which has one read pending. When you are
 # done the port must be freed, and the packet of the read must have been
 # taken. Return that packet.
@@ -48,15 +48,15 @@ STARTER = '''\
 def shut_down(port, file):
     port.close()
     file.close()
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def shut_down(port, file):
     file.close()
     packet = port.get()
     port.close()
     return packet
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -91,23 +91,25 @@ LESSON = Lesson(
     program=program,
     limits={"files": (1, 100)},
     explanation=(
-        "The port's handle is one reference, and each associated file is one. A duplicate of a file's handle adds none: it "
-        "is the same file object. The port is freed when the last reference is gone; the system does that, and once.",
-        "But it stops being of use earlier: with its last handle nobody can name it any more. The files still work, and "
-        "what completes on them has nowhere to go.",
+        "The port's handle is one reference, and each associated file is one. A duplicate of a file's handle adds "
+        "none: it is the same file object. The port is freed when the last reference is gone; the system does that, "
+        "and once.",
+        "But it stops being of use earlier: with its last handle nobody can name it any more. The files still work, "
+        "and what completes on them has nowhere to go.",
         "While a request is pending it keeps its file, and so the port; and so does a call of get in progress.",
     ),
     rules=("H-01", "H-02", "H-03", "O-20"),
     sentences=(21, 22, 23),
     simplifications={
-        22: "It is file objects that count, not file handles: the duplicate above added nothing (C-12). And requests in "
-        "flight and calls in progress hold the port as well (H-02, H-03).",
-        23: "To free it, yes, and the requests in flight have to end too. But it is unusable from its own last handle on "
-        "(O-20).",
+        22: "It is file objects that count, not file handles: the duplicate above added nothing (C-12). And requests "
+        "in flight and calls in progress hold the port as well (H-02, H-03).",
+        23: "To free it, yes, and the requests in flight have to end too. But it is unusable from its own last handle "
+        "on (O-20).",
     },
     answers={
-        27: "Its use is over, the object is not: nobody can get from it any more, all waiters have been told (O-20, O-21), "
-        "but the associated socket keeps the object until it is closed itself (H-02). What completes meanwhile is lost.",
+        27: "Its use is over, the object is not: nobody can get from it any more, all waiters have been told (O-20, "
+        "O-21), but the associated socket keeps the object until it is closed itself (H-02). What completes meanwhile "
+        "is lost.",
     },
     variation=Variation({"files": 5}, "With five files there are six references, and five when the port is closed."),
     exercise=Exercise("Shut down so that the port is freed and no packet is lost.", STARTER, SOLUTION, judge),

@@ -43,7 +43,7 @@ def program(packets: int = 2) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # The port is closed while workers wait on it, or just before one calls get.
 # End this worker in good order in both cases: return how many packets it
 # has handled.
@@ -54,9 +54,9 @@ def worker(port):
     while True:
         port.get()
         handled += 1
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 from iocp_emu import PortClosed
 
 
@@ -68,7 +68,7 @@ def worker(port):
         except PortClosed:
             return handled
         handled += 1
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -97,8 +97,8 @@ LESSON = Lesson(
     name="closing",
     title="Closing a port that threads wait on",
     question=Question(
-        "C is at work on a packet, another packet is queued, A and B wait. The port's last handle is closed. What are A "
-        "and B told?",
+        "C is at work on a packet, another packet is queued, A and B wait. The port's last handle is closed. What are "
+        "A and B told?",
         "told to A and B, who waited",
         (
             Choice("Nothing: they wait for ever.", ["nothing", "nothing"]),
@@ -110,16 +110,19 @@ LESSON = Lesson(
     program=program,
     limits={"packets": (1, 1000)},
     explanation=(
-        "CloseHandle on the last handle ends the port for everybody at once. Every thread that waits in get is woken and "
-        "told 735, ERROR_ABANDONED_WAIT_0. The packets still in the queue are not handed out any more: they are lost.",
-        "C was not waiting, so nobody tells it anything. When it calls get with the old handle value, that is an invalid "
-        "handle: error 6. So a worker has to be ready for both numbers, depending on where the close finds it.",
+        "CloseHandle on the last handle ends the port for everybody at once. Every thread that waits in get is woken "
+        "and told 735, ERROR_ABANDONED_WAIT_0. The packets still in the queue are not handed out any more: they are "
+        "lost.",
+        "C was not waiting, so nobody tells it anything. When it calls get with the old handle value, that is an "
+        "invalid handle: error 6. So a worker has to be ready for both numbers, depending on where the close finds "
+        "it.",
     ),
     rules=("O-20", "O-21", "O-22", "O-23"),
     sentences=(24,),
     answers={
-        22: "Both, for different threads: 735 for those that wait at that moment (O-21), 6 for those that call afterwards "
-        "(O-23). Windows XP and 2003 did not wake the waiters at all (O-25), which is what older books describe.",
+        22: "Both, for different threads: 735 for those that wait at that moment (O-21), 6 for those that call "
+        "afterwards (O-23). Windows XP and 2003 did not wake the waiters at all (O-25), which is what older books "
+        "describe.",
     },
     variation=Variation(
         {"packets": 4}, "More packets in the queue: the waiters are told 735 all the same, and more packets are lost."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import CompletionPort, Pipe, win32
+from ... import CompletionPort, Pipe, Win32Error, win32
 from .attempt import Attempt, expect
 from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
 
@@ -24,7 +24,7 @@ def program(size: int = 5) -> Facts:
         try:
             request = file.read(100)
             outcome = f"{request.bytes} bytes" if request.done else "pending"
-        except OSError as error:
+        except Win32Error as error:
             outcome = f"error {error.winerror}"
         return outcome, port.depth
 
@@ -36,7 +36,7 @@ def program(size: int = 5) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Count the bytes that a pipe brings, each once. `read` starts a read: it
 # returns the request, which may be done at once, or raises OSError when it
 # fails at once (the end of the data). Packets come to the port.
@@ -55,9 +55,9 @@ def count_bytes(port, read):
             total += request.bytes
         packet = port.get()
         total += packet.bytes
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def count_bytes(port, read):
     total = 0
     while True:
@@ -66,7 +66,7 @@ def count_bytes(port, read):
         except OSError:
             return total
         total += port.get().bytes
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -92,8 +92,8 @@ LESSON = Lesson(
     name="at-once",
     title="Requests that end within the call",
     question=Question(
-        "A read finds its data waiting and succeeds within the call: it returns TRUE, with 5 bytes. The file is associated "
-        "with a port. Is there a packet as well?",
+        "A read finds its data waiting and succeeds within the call: it returns TRUE, with 5 bytes. The file is "
+        "associated with a port. Is there a packet as well?",
         "success at once: outcome of the call, packets",
         (
             Choice("No: the call has told the result already.", ["5 bytes", 0]),
@@ -103,26 +103,27 @@ LESSON = Lesson(
     program=program,
     limits={"size": (1, 100)},
     explanation=(
-        "A success brings a packet, whether the call said TRUE or pending. So handle it in one place only: either on the "
-        "spot or when the packet comes, never both. Whoever frees the request on the spot has freed what the packet will "
-        "point to.",
-        "A file can be told to skip the packet when the call succeeds at once (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS). Then, "
-        "and only then, the result on the spot is all there is; what was pending still brings its packet.",
+        "A success brings a packet, whether the call said TRUE or pending. So handle it in one place only: either on "
+        "the spot or when the packet comes, never both. Whoever frees the request on the spot has freed what the "
+        "packet will point to.",
+        "A file can be told to skip the packet when the call succeeds at once (FILE_SKIP_COMPLETION_PORT_ON_SUCCESS). "
+        "Then, and only then, the result on the spot is all there is; what was pending still brings its packet.",
         "A call that fails with an error at once brings none, with or without that mode: the request has never begun.",
     ),
     rules=("I-02", "I-03", "I-04", "I-15"),
     sentences=(3,),
     simplifications={
-        3: "A completion within the call counts, too (I-02), unless the file skips it (I-15); and a failure within the call "
-        "brings nothing (I-03).",
+        3: "A completion within the call counts, too (I-02), unless the file skips it (I-15); and a failure within "
+        "the call brings nothing (I-03).",
     },
     answers={
         29: "Yes, one, unless the file is in skip mode (I-02, I-15).",
-        30: "That is the mistake: after a success the request is in use until its packet has been taken. Free it there, in "
-        "one place. Setting skip mode on a layer that only pretends to know it has the same effect the other way round: "
-        "you do not expect a packet, and it comes.",
-        31: "You do, at once: no packet will come for it, so nobody else ever will (I-03). If the call failed with 997, "
-        "pending, it is not a failure: leave it alone until its packet comes. A warning (234) also brings a packet (I-04).",
+        30: "That is the mistake: after a success the request is in use until its packet has been taken. Free it "
+        "there, in one place. Setting skip mode on a layer that only pretends to know it has the same effect the "
+        "other way round: you do not expect a packet, and it comes.",
+        31: "You do, at once: no packet will come for it, so nobody else ever will (I-03). If the call failed with "
+        "997, pending, it is not a failure: leave it alone until its packet comes. A warning (234) also brings a "
+        "packet (I-04).",
     },
     variation=Variation({"size": 100}, "As much data as was asked for, it is the same: success is success."),
     exercise=Exercise("Count each byte once, with requests that end at once.", STARTER, SOLUTION, judge),

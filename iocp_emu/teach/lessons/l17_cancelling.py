@@ -32,7 +32,7 @@ def program(reads: int = 2) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # A connection is given up while it has requests in flight. `free(request)`
 # gives the memory of a request back; the checker objects when the system
 # still uses it. Close the file and free every request, at the right time.
@@ -42,14 +42,14 @@ def give_up(port, file, requests, free):
     file.close()
     for request in requests:
         free(request)
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def give_up(port, file, requests, free):
     file.close()
     for _ in requests:
         free(port.get().overlapped)
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -84,8 +84,8 @@ LESSON = Lesson(
     name="cancelling",
     title="Cancelling and closing with requests in flight",
     question=Question(
-        "Two reads are pending. The first is cancelled and its packet taken; then the file's only handle is closed. What "
-        "comes of the second read?",
+        "Two reads are pending. The first is cancelled and its packet taken; then the file's only handle is closed. "
+        "What comes of the second read?",
         "packets after the file was closed",
         (
             Choice("Nothing: the file is gone, and the read with it.", 0),
@@ -96,25 +96,25 @@ LESSON = Lesson(
     program=program,
     limits={"reads": (1, 100)},
     explanation=(
-        "Cancelling is a request, not an end: the call returns at once, and the read is over when its packet comes, with "
-        "995 if the cancel was in time, or with its data if that was quicker.",
-        "Closing the last handle ends what is pending, too, and each request still brings its one packet, after the handle "
-        "is gone: with 109 for a pipe closed by its owner, 995 for a socket. So memory that a request uses, its buffer and "
-        "its OVERLAPPED, must outlive the packet, whatever happens to the file.",
+        "Cancelling is a request, not an end: the call returns at once, and the read is over when its packet comes, "
+        "with 995 if the cancel was in time, or with its data if that was quicker.",
+        "Closing the last handle ends what is pending, too, and each request still brings its one packet, after the "
+        "handle is gone: with 109 for a pipe closed by its owner, 995 for a socket. So memory that a request uses, "
+        "its buffer and its OVERLAPPED, must outlive the packet, whatever happens to the file.",
         "The safe way: give every request memory of its own on the heap, count those in flight, and free each when its "
         "packet is taken. The connection is gone when the count is zero.",
     ),
     rules=("I-41", "I-42", "I-43", "I-11"),
     sentences=(),
     answers={
-        25: "Because each request that was pending brings one packet, also after the close (I-43, I-05). Free its memory "
-        "when you have taken that packet, not when you close. And do not look the connection up by its handle's number, "
-        "which Windows may have given to another one by then.",
-        26: "Mark the connection as ending, so that no new request starts; shut it down or cancel; take packets until its "
-        "count of requests in flight is zero; then close. Nobody needs to lock the handle (I-41).",
-        35: "A request writes to its buffer, and its OVERLAPPED is used, until its packet has been taken (I-11, I-27). A "
-        "stack frame that returns before is gone, and the system writes into whatever is there now. The same for an output "
-        "parameter such as the byte count: take it from the packet.",
+        25: "Because each request that was pending brings one packet, also after the close (I-43, I-05). Free its "
+        "memory when you have taken that packet, not when you close. And do not look the connection up by its "
+        "handle's number, which Windows may have given to another one by then.",
+        26: "Mark the connection as ending, so that no new request starts; shut it down or cancel; take packets until "
+        "its count of requests in flight is zero; then close. Nobody needs to lock the handle (I-41).",
+        35: "A request writes to its buffer, and its OVERLAPPED is used, until its packet has been taken (I-11, "
+        "I-27). A stack frame that returns before is gone, and the system writes into whatever is there now. The same "
+        "for an output parameter such as the byte count: take it from the packet.",
     },
     variation=Variation(
         {"reads": 4}, "Four reads: one is cancelled, and the close brings three packets, one for each that is left."

@@ -47,14 +47,14 @@ def program(most: int = 8) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # Four workers, four processors, concurrency value 4. 32 packets of 10 ms of
 # computing each are queued. A worker takes up to BATCH packets at once, and
 # handles them one after the other. Choose BATCH as large as it can be, with
 # all work still done in about 80 ms.
 
 BATCH = 32
-'''
+"""
 
 SOLUTION = "BATCH = 8\n"
 
@@ -110,18 +110,20 @@ LESSON = Lesson(
     limits={"most": (1, 100)},
     explanation=(
         "A batch (GetQueuedCompletionStatusEx, here get_many) takes what is there, up to the number asked for, oldest "
-        "first, and never waits to have more. It spares a call per packet. The whole batch belongs to one thread, which is "
-        "counted once.",
-        "So the batch also hides its packets: a second thread that may run, on a processor that is free, finds nothing, and "
-        "the last packet of the batch waits for all those before it. Large batches are for short packets.",
+        "first, and never waits to have more. It spares a call per packet. The whole batch belongs to one thread, "
+        "which is counted once.",
+        "So the batch also hides its packets: a second thread that may run, on a processor that is free, finds "
+        "nothing, and the last packet of the batch waits for all those before it. Large batches are for short "
+        "packets.",
         "A thread that waits for a batch is woken by the first packet, and here it gets just that one.",
     ),
     rules=("G-20", "G-22", "Q-19", "G-23"),
     sentences=(),
     answers={
-        20: "One port for all keeps every processor busy, since any worker takes any packet; one per core needs a way to "
-        "share out the work. Taking many at once saves calls, but the packets of a batch wait for one another while other "
-        "workers may have nothing to do (G-22). So: one port, and batches only of what is quick to handle.",
+        20: "One port for all keeps every processor busy, since any worker takes any packet; one per core needs a way "
+        "to share out the work. Taking many at once saves calls, but the packets of a batch wait for one another "
+        "while other workers may have nothing to do (G-22). So: one port, and batches only of what is quick to "
+        "handle.",
     },
     variation=Variation({"most": 4}, "Ask for 4: two packets are left, and the second thread finds the fifth one."),
     exercise=Exercise("Choose the largest batch that keeps four workers busy.", STARTER, SOLUTION, judge),

@@ -15,7 +15,7 @@ def program(size: int = 5) -> Facts:
     """A thread starts three reads and ends before any data has come."""
     port, event = CompletionPort(), Event()
     plain, plain_peer = Pipe.pair()  # associated
-    special, special_peer = Pipe.pair()  # associated; its request has an event
+    special, special_peer = Pipe.pair()  # the same, with an event
     loose, loose_peer = Pipe.pair()  # not associated
     port.associate(plain, "plain")
     port.associate(special, "with an event")
@@ -38,7 +38,7 @@ def program(size: int = 5) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # A short-lived thread starts a read on a pipe and ends; its data comes later.
 # The read must survive the end of the thread, and its packet must come to the
 # port. `start_read` runs in that thread; `prepare` ran before, in the main
@@ -51,16 +51,16 @@ def prepare(port, pipe):
 
 def start_read(pipe):
     pipe.read(100)
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def prepare(port, pipe):
     port.associate(pipe, key=7)
 
 
 def start_read(pipe):
     pipe.read(100)
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -91,8 +91,8 @@ LESSON = Lesson(
     name="owner",
     title="A thread ends: what becomes of its requests?",
     question=Question(
-        "A thread starts three reads and ends: on an associated file; on an associated file, with an event in the request; "
-        "on a file that is not associated. How many of each are still pending then?",
+        "A thread starts three reads and ends: on an associated file; on an associated file, with an event in the "
+        "request; on a file that is not associated. How many of each are still pending then?",
         "pending after the thread's end",
         (
             Choice("0, 0, 0: the end of a thread cancels its I/O.", [0, 0, 0]),
@@ -104,18 +104,20 @@ LESSON = Lesson(
     program=program,
     limits={"size": (1, 100)},
     explanation=(
-        "In general the end of a thread cancels the I/O it has started. Requests of a completion port are the exception: "
-        "on an associated file, with an OVERLAPPED and without an event, a request belongs to no thread (since Windows "
-        "Vista). Any thread may start it, any may end, any takes the packet.",
-        "An event in the OVERLAPPED makes the request its thread's again: it was cancelled, and its packet came, with 995. "
-        "On the file that is not associated the read was cancelled too, without a packet, since there is no port.",
+        "In general the end of a thread cancels the I/O it has started. Requests of a completion port are the "
+        "exception: on an associated file, with an OVERLAPPED and without an event, a request belongs to no thread "
+        "(since Windows Vista). Any thread may start it, any may end, any takes the packet.",
+        "An event in the OVERLAPPED makes the request its thread's again: it was cancelled, and its packet came, with "
+        "995. On the file that is not associated the read was cancelled too, without a packet, since there is no "
+        "port.",
     ),
     rules=("I-30", "I-31"),
     sentences=(),
     answers={
-        15: "It cancels what belongs to that thread. A plain request on a file with a port does not: it goes on, and its "
-        "packet comes (I-31). Without a port, or with an event in the OVERLAPPED, it is cancelled; also on XP, always. "
-        "Monitoring tools can make such requests a thread's own again (I-32), so do not end pool threads lightly.",
+        15: "It cancels what belongs to that thread. A plain request on a file with a port does not: it goes on, and "
+        "its packet comes (I-31). Without a port, or with an event in the OVERLAPPED, it is cancelled; also on XP, "
+        "always. Monitoring tools can make such requests a thread's own again (I-32), so do not end pool threads "
+        "lightly.",
     },
     variation=Variation({"size": 100}, "The data of the plain read: as many bytes as come, in one packet."),
     exercise=Exercise("Let a read outlive the thread that has started it.", STARTER, SOLUTION, judge),

@@ -44,7 +44,7 @@ def program(concurrency: int = 1) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # A monitor wants to know how many packets are queued, every 10 ms, ten times.
 # This one asks the port for a packet to see whether there is one, and so
 # becomes one of its threads. Let it find out without taking part.
@@ -64,9 +64,9 @@ def monitor(port):
             depths.append(0)
         compute(0.010)
     return depths
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 from iocp_emu import compute
 
 
@@ -76,7 +76,7 @@ def monitor(port):
         depths.append(port.depth)
         compute(0.010)
     return depths
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -113,8 +113,8 @@ LESSON = Lesson(
     name="timeouts",
     title="Who has asked once takes a slot",
     question=Question(
-        "Concurrency value 1. Thread A asks with timeout 0, gets nothing, and computes something of its own. B waits in "
-        "get. No packet is being worked on. Now one is posted. What happens?",
+        "Concurrency value 1. Thread A asks with timeout 0, gets nothing, and computes something of its own. B waits "
+        "in get. No packet is being worked on. Now one is posted. What happens?",
         "after the post",
         (
             Choice("B gets it: nobody else is at work on a packet.", "0 queued, 0 waits"),
@@ -124,18 +124,18 @@ LESSON = Lesson(
     program=program,
     limits={"concurrency": (1, 100)},
     explanation=(
-        "The port does not count packets at work; it counts its threads that are runnable. A has called get once, so it is "
-        "one of them, and it computes: that is one, and one is the limit. B has to wait, and the packet with it, until A "
-        "waits for something, asks again, or ends.",
-        "The same for a timeout that passes: whoever returns from get runs, with a packet or without. So let no thread poll "
-        "a port that does not serve it.",
+        "The port does not count packets at work; it counts its threads that are runnable. A has called get once, so "
+        "it is one of them, and it computes: that is one, and one is the limit. B has to wait, and the packet with "
+        "it, until A waits for something, asks again, or ends.",
+        "The same for a timeout that passes: whoever returns from get runs, with a packet or without. So let no "
+        "thread poll a port that does not serve it.",
     ),
     rules=("Q-24", "Q-30", "A-03"),
     sentences=(),
     answers={
-        5: "Yes: as long as it is runnable it takes one of the slots, though it may never ask again (A-03). It frees it "
-        "when it blocks, ends, or asks another port. No memory is set aside for the value: it is a number to compare with "
-        "(Q-01).",
+        5: "Yes: as long as it is runnable it takes one of the slots, though it may never ask again (A-03). It frees "
+        "it when it blocks, ends, or asks another port. No memory is set aside for the value: it is a number to "
+        "compare with (Q-01).",
     },
     variation=Variation({"concurrency": 2}, "With 2 there is a slot for B, and the packet goes to it at once."),
     exercise=Exercise("Let a monitor watch a port without becoming one of its threads.", STARTER, SOLUTION, judge),

@@ -43,7 +43,7 @@ def program(concurrency: int = 1) -> Facts:
     }
 
 
-STARTER = '''\
+STARTER = """\
 # This worker serves `orders`, of which one may be worked on at a time. For
 # each order it looks whether `audit` has a packet for it. By that it leaves
 # `orders`, and others start with the next order too early. Let another thread
@@ -61,9 +61,9 @@ def serve_order(orders, audit, audited, work):
 
 def serve_audit(audit, audited):
     pass
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def serve_order(orders, audit, audited, work):
     packet = orders.get()
     packet.key in audited
@@ -72,7 +72,7 @@ def serve_order(orders, audit, audited, work):
 
 def serve_audit(audit, audited):
     audited.append(audit.get().key)
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -123,8 +123,9 @@ LESSON = Lesson(
     name="two-ports",
     title="A thread belongs to one port",
     question=Question(
-        "A port for orders has concurrency value 1. B works on order 1; order 2 is queued; A waits. In the middle of its "
-        "order B looks whether another port has a packet, with timeout 0, and goes on. How many orders are at work then?",
+        "A port for orders has concurrency value 1. B works on order 1; order 2 is queued; A waits. In the middle of "
+        "its order B looks whether another port has a packet, with timeout 0, and goes on. How many orders are at "
+        "work then?",
         "at work after B has looked into the other port",
         (
             Choice("One: looking elsewhere changes nothing.", ["B has order 1"]),
@@ -134,19 +135,19 @@ LESSON = Lesson(
     program=program,
     limits={"concurrency": (1, 100)},
     explanation=(
-        "A thread belongs to one port at a time: the one it has asked last. When B asked the other port, it left the first "
-        "one at that moment. Its slot there was free, so A got order 2, although B is still at work on order 1. The first "
-        "port has lost count of B, and B takes a slot on a port that it never meant to serve.",
-        "So a worker must not call code that asks another port, even with a timeout of 0. If that code waits there for "
-        "something which only threads of the first port could bring about, and they wait for B in turn, all of them wait "
-        "for ever.",
+        "A thread belongs to one port at a time: the one it has asked last. When B asked the other port, it left the "
+        "first one at that moment. Its slot there was free, so A got order 2, although B is still at work on order 1. "
+        "The first port has lost count of B, and B takes a slot on a port that it never meant to serve.",
+        "So a worker must not call code that asks another port, even with a timeout of 0. If that code waits there "
+        "for something which only threads of the first port could bring about, and they wait for B in turn, all of "
+        "them wait for ever.",
     ),
     rules=("Q-15", "A-04", "Q-28"),
     sentences=(),
     answers={
-        13: "It belongs to that other port from then on: the pool's port frees its slot and releases the next waiter (Q-15), "
-        "and does not count the thread until it comes back. The pool runs one thread too many meanwhile; and if both sides "
-        "wait for each other, that is a deadlock.",
+        13: "It belongs to that other port from then on: the pool's port frees its slot and releases the next waiter "
+        "(Q-15), and does not count the thread until it comes back. The pool runs one thread too many meanwhile; and "
+        "if both sides wait for each other, that is a deadlock.",
     },
     variation=Variation(
         {"concurrency": 2}, "With 2 both orders are at work from the start, and B's look elsewhere lets nobody else in."

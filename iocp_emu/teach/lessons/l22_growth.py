@@ -47,7 +47,7 @@ def handled(port, event):
     """Called by the worker after each packet."""
 '''
 
-SOLUTION = '''\
+SOLUTION = """\
 LIMIT = 5
 
 
@@ -62,7 +62,7 @@ def produce(port, event):
 
 def handled(port, event):
     event.set()
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -111,17 +111,17 @@ LESSON = Lesson(
     program=program,
     limits={"packets": (1, 1000000)},
     explanation=(
-        "The concurrency value limits threads, not packets. The queue has no bound, and posting never waits: it fails only "
-        "when the system is out of memory. So a program that posts faster than it works grows until something breaks, and "
-        "the packets at the end are very late.",
-        "Holding back is your job: count what is in flight, and start the next request only when one is done. For I/O that "
-        "comes by itself if each connection has a fixed number of requests.",
+        "The concurrency value limits threads, not packets. The queue has no bound, and posting never waits: it fails "
+        "only when the system is out of memory. So a program that posts faster than it works grows until something "
+        "breaks, and the packets at the end are very late.",
+        "Holding back is your job: count what is in flight, and start the next request only when one is done. For I/O "
+        "that comes by itself if each connection has a fixed number of requests.",
     ),
     rules=("O-09", "N-06", "N-08"),
     sentences=(),
     answers={
-        28: "As long as there is memory. There is no maximum depth; when memory or quota runs out, a post fails with 1450, "
-        "and nothing has been queued then (O-09, N-05).",
+        28: "As long as there is memory. There is no maximum depth; when memory or quota runs out, a post fails with "
+        "1450, and nothing has been queued then (O-09, N-05).",
     },
     variation=Variation({"packets": 100000}, "A hundred thousand: the same, only more."),
     exercise=Exercise("Hold a producer back when the queue is long.", STARTER, SOLUTION, judge),

@@ -37,7 +37,7 @@ def program(concurrency: int = 2) -> Facts:
     return {"taken in this order": taken, "finished in this order": finished}
 
 
-STARTER = '''\
+STARTER = """\
 # Packets 0 to 9 are worked on by three workers at the same time, so they are
 # finished out of order. `finish(number)` is called by the worker that has
 # done a packet; write the numbers to `output` in ascending order, each as
@@ -46,14 +46,14 @@ STARTER = '''\
 
 def finish(number, state, output):
     output.append(number)
-'''
+"""
 
-SOLUTION = '''\
+SOLUTION = """\
 def finish(number, state, output):
     state[number] = True
     while len(output) in state:
         output.append(len(output))
-'''
+"""
 
 
 def judge(attempt: Attempt) -> None:
@@ -95,8 +95,8 @@ LESSON = Lesson(
     name="order",
     title="First in, first out, and still out of order",
     question=Question(
-        "Two workers may run. Packet 1 is posted, then packet 2; packet 1 is more work than packet 2. In which order are "
-        "they finished?",
+        "Two workers may run. Packet 1 is posted, then packet 2; packet 1 is more work than packet 2. In which order "
+        "are they finished?",
         "finished in this order",
         (
             Choice("1, 2: the queue is first in, first out.", [1, 2]),
@@ -106,18 +106,18 @@ LESSON = Lesson(
     program=program,
     limits={"concurrency": (1, 100)},
     explanation=(
-        "The packets leave the queue in the order in which they came: 1 was taken first. But then two threads work at the "
-        "same time, and nothing makes them keep step. A thread may even lose its processor between taking its packet and its "
-        "first line of work, so even the beginning may be out of order.",
-        "If the order matters, give the packets numbers and put the results in order, as TCP does; or let a stream have one "
-        "request in flight at a time; or use the value 1 and workers that never block.",
+        "The packets leave the queue in the order in which they came: 1 was taken first. But then two threads work at "
+        "the same time, and nothing makes them keep step. A thread may even lose its processor between taking its "
+        "packet and its first line of work, so even the beginning may be out of order.",
+        "If the order matters, give the packets numbers and put the results in order, as TCP does; or let a stream "
+        "have one request in flight at a time; or use the value 1 and workers that never block.",
     ),
     rules=("Q-06", "Q-39", "I-11"),
     sentences=(),
     answers={
-        18: "The queue is first in, first out, always (Q-06). What differs is when the threads that took the packets get to "
-        "do something with them: two threads run side by side, and either may be first. The remark in the documentation is "
-        "about that.",
+        18: "The queue is first in, first out, always (Q-06). What differs is when the threads that took the packets "
+        "get to do something with them: two threads run side by side, and either may be first. The remark in the "
+        "documentation is about that.",
     },
     variation=Variation({"concurrency": 1}, "With 1 and workers that never block, one packet is done after the other."),
     exercise=Exercise("Put results into order that are finished out of order.", STARTER, SOLUTION, judge),

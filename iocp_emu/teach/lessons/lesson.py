@@ -84,9 +84,10 @@ class Lesson:
     """One lesson.
 
     `id` is L01 and so on, `name` one word to call it by.  `limits` are the least and the largest value of each number
-    that the program takes.  `rules` are the ids of those that act.  `sentences` are those of the classic page that it shows
-    (S1 to S24), by number; `simplifications` say where the page is simpler than the truth, by sentence.  `answers` are
-    those to the questions of `questions.QUESTIONS`, by number.  `processors` is the size of the simulated machine.
+    that the program takes.  `rules` are the ids of those that act.  `sentences` are those of the classic page that it
+    shows (S1 to S24), by number; `simplifications` say where the page is simpler than the truth, by sentence.
+    `answers` are those to the questions of `questions.QUESTIONS`, by number.  `processors` is the size of the
+    simulated machine.
     `simulation_only`, if not empty, says why real threads do not show the same.
     """
 

@@ -93,9 +93,7 @@ def after(lesson: Lesson, showing: Showing, charset: Charset, chosen: int | None
 def happened(lesson: Lesson, showing: Showing, charset: Charset) -> Lines:
     """The timeline and the facts."""
     where = "real threads" if showing.machine is Machine.REAL_THREADS else f"simulation, {lesson.processors} processors"
-    numbers = "".join(
-        f", {name} {value}" for name, value in showing.settings.items() if value != lesson.settings[name]
-    )
+    numbers = "".join(f", {name} {value}" for name, value in showing.settings.items() if value != lesson.settings[name])
     yield from _section(f"What happened ({where}{numbers})")
     for line in text_timeline(showing.trace, charset, most_rows=MOST_ROWS).splitlines()[2:]:
         yield Line(Kind.TIMELINE, line)

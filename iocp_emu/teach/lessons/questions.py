@@ -48,8 +48,8 @@ QUESTIONS = {
         "includestdio.com 508",
     ),
     12: LearnerQuestion(
-        "How does the port know that my thread blocks, in a database call, in Sleep, on a lock? And when it wakes, can more "
-        "than N run?",
+        "How does the port know that my thread blocks, in a database call, in Sleep, on a lock? And when it wakes, "
+        "can more than N run?",
         "stackoverflow 7016011; tokio-rs/mio#1161",
     ),
     13: LearnerQuestion(
@@ -83,9 +83,7 @@ QUESTIONS = {
     22: LearnerQuestion(
         "After CloseHandle on the port, is it ERROR_ABANDONED_WAIT_0 or ERROR_INVALID_HANDLE?", "csdn 92753620"
     ),
-    23: LearnerQuestion(
-        "Is it safe to wake all waiters with posted packets at the end?", "Vatyx/NamedPipeCapture#5"
-    ),
+    23: LearnerQuestion("Is it safe to wake all waiters with posted packets at the end?", "Vatyx/NamedPipeCapture#5"),
     24: LearnerQuestion(
         "CreateIoCompletionPort in a loop gives another handle each time: do I leak them?", "microsoft/diskspd#78"
     ),
@@ -114,14 +112,13 @@ QUESTIONS = {
     ),
     33: LearnerQuestion("GetOverlappedResult says 996: was it a success?", "somdoron/AsyncIO#16"),
     34: LearnerQuestion("What does a closed connection look like?", "9cbs 49958"),
-    35: LearnerQuestion(
-        "May the output parameters of an overlapped call stand on the stack?", "lalinsky/zio#558"
-    ),
+    35: LearnerQuestion("May the output parameters of an overlapped call stand on the stack?", "lalinsky/zio#558"),
     36: LearnerQuestion(
         "Requests that complete at once cost me a context switch: can that be avoided?", "tjanczuk/iisnode#110"
     ),
     37: LearnerQuestion(
-        "Do the three parameters of PostQueuedCompletionStatus mean anything? How do I tell my packets from those of I/O?",
+        "Do the three parameters of PostQueuedCompletionStatus mean anything? How do I tell my packets from those of "
+        "I/O?",
         "oldnewthing 2007-05-25",
     ),
     38: LearnerQuestion("Which key do I pass when I create a port?", "tringi/win32-iocp-events#1"),

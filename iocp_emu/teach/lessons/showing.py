@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ... import spawn, use
+from ...runtime.carriers import Carrier
 from ...trace import TracedSimulation, TracedThreads
 from ...trace.model import Trace
 from .lesson import Facts, Lesson
@@ -35,11 +36,18 @@ class Showing:
     trace: Trace
 
 
-def show(lesson: Lesson, machine: Machine = Machine.SIMULATION, settings: Mapping[str, int] | None = None) -> Showing:
+def show(
+    lesson: Lesson,
+    machine: Machine = Machine.SIMULATION,
+    settings: Mapping[str, int] | None = None,
+    carrier: Carrier = Carrier.AUTO,
+) -> Showing:
     """Run the program with its defaults but for `settings`.  Blocks until it has ended.
 
-    Raises what the program raises: `StageStuck` when a condition that it waits for never holds; `TimeoutError` when real
-    threads have not ended after two minutes.
+    `carrier` is what virtual threads run on; it makes no difference to what is shown.
+
+    Raises what the program raises: `StageStuck` when a condition that it waits for never holds; `TimeoutError` when
+    real threads have not ended after two minutes.
 
     >>> from iocp_emu.teach.lessons.catalogue import find
     >>> show(find("lifo")).facts["who got the first packet"]
@@ -48,7 +56,7 @@ def show(lesson: Lesson, machine: Machine = Machine.SIMULATION, settings: Mappin
     chosen = {**lesson.settings, **(settings or {})}
     title = f"{lesson.id} {lesson.title}"
     if machine is Machine.SIMULATION:
-        with TracedSimulation(processors=lesson.processors, seed=SEED, title=title) as simulation:
+        with TracedSimulation(processors=lesson.processors, seed=SEED, title=title, carrier=carrier) as simulation:
             main = simulation.spawn(lambda: lesson.program(**chosen), name="main")
             simulation.run()
         return Showing(machine, chosen, main.result, simulation.trace)
