@@ -92,8 +92,8 @@ LESSON = Lesson(
         "associating the first file again",
         (
             Choice("From now on the key of that file is 1.", "the key is 1 now"),
-            Choice("It is refused: a file has one port and one key, for good.", "refused, error 87"),
             Choice("It has two keys now, and each completion brings two packets.", "two packets"),
+            Choice("It is refused: a file has one port and one key, for good.", "refused, error 87"),
         ),
     ),
     program=program,

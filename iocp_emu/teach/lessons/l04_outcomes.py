@@ -99,11 +99,11 @@ LESSON = Lesson(
         "does the second GetQueuedCompletionStatus give?",
         "second get",
         (
-            Choice("FALSE and no OVERLAPPED: a failed read brings nothing.", "FALSE, NULL, error 109"),
             Choice(
                 "FALSE, but with the OVERLAPPED of the read: a packet of a failure.",
                 "FALSE, second read, 0 bytes, error 109",
             ),
+            Choice("FALSE and no OVERLAPPED: a failed read brings nothing.", "FALSE, NULL, error 109"),
             Choice("TRUE, and 0 bytes.", "TRUE, second read, 0 bytes"),
         ),
     ),

@@ -85,8 +85,8 @@ LESSON = Lesson(
         "who got the first packet",
         (
             Choice("A, which has waited longest.", "A"),
-            Choice("C, which came last.", "C"),
             Choice("Whoever the scheduler picks.", "any"),
+            Choice("C, which came last.", "C"),
         ),
     ),
     program=program,

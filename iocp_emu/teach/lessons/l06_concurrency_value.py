@@ -75,8 +75,8 @@ LESSON = Lesson(
         "number of concurrent threads. What is the port's value then?",
         "value after asking for 8",
         (
-            Choice("8: the last call counts.", 8),
             Choice("1: the number is ignored when there is a port already.", 1),
+            Choice("8: the last call counts.", 8),
             Choice("9: the file brings 8 more.", 9),
         ),
     ),

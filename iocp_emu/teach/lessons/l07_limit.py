@@ -91,8 +91,8 @@ LESSON = Lesson(
         "after three packets",
         (
             Choice("Three workers run, one waits.", "3 run, 0 queued, 1 wait"),
-            Choice("Two workers run, one packet is queued, two workers wait.", "2 run, 1 queued, 2 wait"),
             Choice("Four workers run: the limit counts threads that wait, too.", "4 run, 0 queued, 0 wait"),
+            Choice("Two workers run, one packet is queued, two workers wait.", "2 run, 1 queued, 2 wait"),
         ),
     ),
     program=program,

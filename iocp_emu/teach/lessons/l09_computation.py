@@ -95,12 +95,12 @@ LESSON = Lesson(
         "concurrency value 8 than with 4?",
         "8 is done sooner than 4",
         (
-            Choice("Yes: twice as many work at a time.", True),
             Choice("No: four processors do not compute more for more threads.", False),
+            Choice("Yes: twice as many work at a time.", True),
         ),
     ),
     program=program,
-    limits={"packets": (1, 64)},
+    limits={"packets": (1, 48)},
     explanation=(
         "With 2, half of the machine is idle: four seconds. With 4, each processor has one thread: two seconds. With "
         "8 it is two seconds as well, but eight threads take turns on four processors, so each packet takes two "

@@ -88,8 +88,8 @@ LESSON = Lesson(
         "get after posting",
         (
             Choice("FALSE and NULL: that is no packet.", "FALSE, bytes UNTOUCHED, NULL"),
-            Choice("TRUE, with exactly these three values.", "TRUE, bytes 0, NULL"),
             Choice("TRUE, with an OVERLAPPED that the port has made.", "TRUE, bytes 0, an OVERLAPPED"),
+            Choice("TRUE, with exactly these three values.", "TRUE, bytes 0, NULL"),
         ),
     ),
     program=program,

@@ -112,8 +112,8 @@ LESSON = Lesson(
         "C?",
         "who was told, of A B C",
         (
-            Choice("Each one once: 1, 1, 1.", [1, 1, 1]),
             Choice("C three times, the others never: 0, 0, 3.", [0, 0, 3]),
+            Choice("Each one once: 1, 1, 1.", [1, 1, 1]),
             Choice("A three times: 3, 0, 0.", [3, 0, 0]),
         ),
     ),

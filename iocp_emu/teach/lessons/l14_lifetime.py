@@ -84,8 +84,8 @@ LESSON = Lesson(
         "A port has one handle and two associated files. The program closes the handle of the port. Is the port freed?",
         "freed when its handle is closed",
         (
-            Choice("Yes: its last handle is closed.", True),
             Choice("No: the files still refer to it.", False),
+            Choice("Yes: its last handle is closed.", True),
         ),
     ),
     program=program,

@@ -102,9 +102,9 @@ LESSON = Lesson(
         "told to A and B, who waited",
         (
             Choice("Nothing: they wait for ever.", ["nothing", "nothing"]),
-            Choice("Both are told 735: the wait was abandoned.", ["error 735", "error 735"]),
-            Choice("Both are told 6: the handle is invalid.", ["error 6", "error 6"]),
             Choice("One gets the queued packet, the other 735.", ["packet", "error 735"]),
+            Choice("Both are told 6: the handle is invalid.", ["error 6", "error 6"]),
+            Choice("Both are told 735: the wait was abandoned.", ["error 735", "error 735"]),
         ),
     ),
     program=program,

@@ -117,7 +117,7 @@ LESSON = Lesson(
         "the call brings nothing (I-03).",
     },
     answers={
-        29: "Yes, one, unless the file is in skip mode (I-02, I-15).",
+        29: "Yes, one, unless the file is in skip mode (I-02, I-15): the fact above says 1 packet, and 0 in that mode.",
         30: "That is the mistake: after a success the request is in use until its packet has been taken. Free it "
         "there, in one place. Setting skip mode on a layer that only pretends to know it has the same effect the "
         "other way round: you do not expect a packet, and it comes.",

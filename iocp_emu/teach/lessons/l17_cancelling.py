@@ -89,8 +89,8 @@ LESSON = Lesson(
         "packets after the file was closed",
         (
             Choice("Nothing: the file is gone, and the read with it.", 0),
-            Choice("One packet still comes, with an error.", 1),
             Choice("Two: one for the read, one for the close.", 2),
+            Choice("One packet still comes, with an error.", 1),
         ),
     ),
     program=program,

@@ -96,9 +96,9 @@ LESSON = Lesson(
         "pending after the thread's end",
         (
             Choice("0, 0, 0: the end of a thread cancels its I/O.", [0, 0, 0]),
-            Choice("1, 0, 0: only the plain one on the associated file goes on.", [1, 0, 0]),
-            Choice("1, 1, 0: what is associated goes on.", [1, 1, 0]),
             Choice("1, 1, 1: I/O belongs to the file, not to the thread.", [1, 1, 1]),
+            Choice("1, 1, 0: what is associated goes on.", [1, 1, 0]),
+            Choice("1, 0, 0: only the plain one on the associated file goes on.", [1, 0, 0]),
         ),
     ),
     program=program,

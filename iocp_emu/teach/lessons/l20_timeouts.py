@@ -117,8 +117,8 @@ LESSON = Lesson(
         "in get. No packet is being worked on. Now one is posted. What happens?",
         "after the post",
         (
-            Choice("B gets it: nobody else is at work on a packet.", "0 queued, 0 waits"),
             Choice("It stays in the queue, and B waits.", "1 queued, 1 waits"),
+            Choice("B gets it: nobody else is at work on a packet.", "0 queued, 0 waits"),
         ),
     ),
     program=program,

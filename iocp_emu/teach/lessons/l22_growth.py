@@ -109,7 +109,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
-    limits={"packets": (1, 1000000)},
+    limits={"packets": (1, 100_000)},
     explanation=(
         "The concurrency value limits threads, not packets. The queue has no bound, and posting never waits: it fails "
         "only when the system is out of memory. So a program that posts faster than it works grows until something "
@@ -123,6 +123,6 @@ LESSON = Lesson(
         28: "As long as there is memory. There is no maximum depth; when memory or quota runs out, a post fails with "
         "1450, and nothing has been queued then (O-09, N-05).",
     },
-    variation=Variation({"packets": 100000}, "A hundred thousand: the same, only more."),
+    variation=Variation({"packets": 20_000}, "Twenty thousand: the same, only more."),
     exercise=Exercise("Hold a producer back when the queue is long.", STARTER, SOLUTION, judge),
 )

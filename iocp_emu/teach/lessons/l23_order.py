@@ -99,8 +99,8 @@ LESSON = Lesson(
         "are they finished?",
         "finished in this order",
         (
-            Choice("1, 2: the queue is first in, first out.", [1, 2]),
             Choice("2, 1: the queue is, the work is not.", [2, 1]),
+            Choice("1, 2: the queue is first in, first out.", [1, 2]),
         ),
     ),
     program=program,
