@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 from ...runtime.deadlock import SimulationDeadlock
-from ...trace.text import Charset
+from ...trace.text import Charset, clean
 from ..arguments import unknown
 from .catalogue import NoSuchLesson, all_lessons, find
 from .exercise import Verdict, check, default_path, write_starter
@@ -75,6 +75,12 @@ def _act(arguments: argparse.Namespace, printer: Printer) -> int:
     machine = Machine.REAL_THREADS if arguments.real else Machine.SIMULATION
     charset = Charset.ASCII if arguments.ascii else charset_of(sys.stdout)
     words = " ".join(arguments.name)
+    is_reading = not (
+        arguments.list or arguments.quiz or arguments.exercise is not None or arguments.check or arguments.solution
+    )
+    for option, value in (("--set", arguments.set), ("--html", arguments.html)):
+        if value and not is_reading:
+            raise Unusable(f"{option} goes with reading a lesson only")
     if arguments.list:
         printer.print(listing())
         return PASSED
@@ -178,8 +184,8 @@ def _verdict(lesson: Lesson, verdict: Verdict) -> list[Line]:
     lines: list[Line] = []
     if verdict.printed:
         lines.append(Line(Kind.NOTE, "Your file printed:"))
-        lines += [Line(Kind.NOTE, f"  {line}") for line in verdict.printed.splitlines()]
+        lines += [Line(Kind.NOTE, f"  {clean(line)}") for line in verdict.printed.splitlines()]
     kind, word = (Kind.RIGHT, "Passed") if verdict.passed else (Kind.WRONG, "Not yet")
     for paragraph in f"{word}, {lesson.id}: {verdict.text}".splitlines():
-        lines += [Line(kind, line) for line in textwrap.wrap(paragraph, WIDTH, subsequent_indent="  ") or [""]]
+        lines += [Line(kind, line) for line in textwrap.wrap(clean(paragraph), WIDTH, subsequent_indent="  ") or [""]]
     return lines

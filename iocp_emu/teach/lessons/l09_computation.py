@@ -100,7 +100,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
-    limits={"packets": (1, 48)},
+    limits={"packets": (1, 24)},
     explanation=(
         "With 2, half of the machine is idle: four seconds. With 4, each processor has one thread: two seconds. With "
         "8 it is two seconds as well, but eight threads take turns on four processors, so each packet takes two "

@@ -87,7 +87,7 @@ LESSON = Lesson(
         ),
     ),
     program=program,
-    limits={"long_ms": (10, 5000)},
+    limits={"long_ms": (10, 2000)},
     explanation=(
         "With 2, both processors are taken by the long ones, and the short ones wait in the queue for half a second. "
         "With 3, one more thread runs; it shares the two processors with the long ones and takes the short ones in "

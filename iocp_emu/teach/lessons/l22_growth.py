@@ -123,6 +123,6 @@ LESSON = Lesson(
         28: "As long as there is memory. There is no maximum depth; when memory or quota runs out, a post fails with "
         "1450, and nothing has been queued then (O-09, N-05).",
     },
-    variation=Variation({"packets": 20_000}, "Twenty thousand: the same, only more."),
+    variation=Variation({"packets": 10_000}, "Ten thousand: the same, only more."),
     exercise=Exercise("Hold a producer back when the queue is long.", STARTER, SOLUTION, judge),
 )

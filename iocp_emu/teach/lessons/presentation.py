@@ -152,7 +152,7 @@ def listing() -> Lines:
     for each in all_lessons():
         yield Line(Kind.TEXT, f"{each.id}  {each.name:<{names}}  {each.title}")
     yield Line(Kind.TEXT)
-    yield Line(Kind.COMMAND, "iocp-emu lesson NAME          read one: by id, number, name or a word of its title")
+    yield Line(Kind.COMMAND, "iocp-emu lesson NAME          read one, by id, number, name or title")
     yield Line(Kind.COMMAND, "iocp-emu lesson NAME --quiz   answer first, then see")
     yield Line(Kind.COMMAND, "iocp-emu lesson --quiz        the questions of all lessons, counted")
 

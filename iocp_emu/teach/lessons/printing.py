@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
 from ...trace.text import Charset
@@ -67,10 +66,10 @@ class Printer:
 def _console(stream: TextIO) -> Console | None:
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return None
-    if find_spec("rich") is None:
+    try:
+        from rich.console import Console
+    except ImportError:
         return None
-    from rich.console import Console
-
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
