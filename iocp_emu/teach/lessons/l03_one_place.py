@@ -14,7 +14,7 @@ from .stage import until
 def program(posts: int = 1) -> Facts:
     """Three files and some posts, one thread."""
     port = CompletionPort()
-    peers = {}
+    peers: dict[str, Pipe] = {}
     for key in "ABC":
         file, peers[key] = Pipe.pair()
         port.associate(file, key)

@@ -19,7 +19,7 @@ def program(value: int = 1) -> Facts:
     returned = win32.CreateIoCompletionPort(file_handle, asked, key, eight)
     port.close()
 
-    values = []
+    values: list[int] = []
     for number in (0, 64, 0xFFFFFFFF):
         with CompletionPort(concurrency=number) as other:
             values.append(other.concurrency)

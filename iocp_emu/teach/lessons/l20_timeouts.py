@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ... import CompletionPort, Event, spawn
 from .attempt import Attempt, expect
@@ -105,7 +105,9 @@ def judge(attempt: Attempt) -> None:
     counted, taken, depths = attempt.simulate(look)
     expect(taken == 3, f"of the worker's three packets the monitor has taken {3 - taken}")
     expect(not counted, "the monitor counts as a running thread of the port, and the worker has to wait for it")
-    expect(isinstance(depths, list) and len(depths) == 10, "monitor should return a list of ten depths")
+    expect(
+        isinstance(depths, list) and len(cast(list[object], depths)) == 10, "monitor should return a list of ten depths"
+    )
 
 
 LESSON = Lesson(

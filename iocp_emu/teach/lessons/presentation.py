@@ -13,7 +13,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ...rules import sentence
 from ...trace.text import Charset, text_timeline
@@ -116,7 +116,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(value_text(each) for each in value) or "none"
+        return ", ".join(map(value_text, cast(Iterable[Any], value))) or "none"
     return str(value)
 
 

@@ -36,7 +36,8 @@ MISTAKES = {
     ),
     "L14": ("def shut_down(port, file):\n    file.close()\n    return port.get()\n", "not freed"),
     "L16": (
-        "def count_bytes(port, read):\n    total = 0\n    while True:\n        try:\n            total += read().bytes\n"
+        "def count_bytes(port, read):\n    total = 0\n    while True:\n        try:\n"
+        "            total += read().bytes\n"
         "        except OSError:\n            return total\n",
         "2 packets are left",
     ),
@@ -120,7 +121,8 @@ def test_texts_of_exercises_fit_a_terminal(each: Lesson) -> None:
             "asks again and again without waiting",
         ),
         (
-            "def worker(port, handle):\n    while True:\n        port.get()\n\n\ndef stop_all(port, workers):\n    pass\n",
+            "def worker(port, handle):\n    while True:\n        port.get()\n\n\n"
+            "def stop_all(port, workers):\n    pass\n",
             r"All threads wait, and nothing can wake them\.\n[\s\S]*A waits for a packet",
         ),
         (
