@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from ... import CompletionPort
 from .attempt import Attempt, expect
@@ -46,7 +46,7 @@ SOLUTION = 'ORDER = ["D", "D", "C"]\n'
 
 def judge(attempt: Attempt) -> None:
     """The guess against a run; in the run nobody but the first comes back."""
-    order = cast(list[Any], attempt.value("ORDER", list))
+    order: Any = attempt.value("ORDER", list)
 
     def look() -> list[str]:
         port = CompletionPort(concurrency=4)

@@ -25,7 +25,7 @@ def program(workers: int = 3) -> Facts:
 
     threads = start_parked(port, worker, names)
     for _ in names:
-        port.post(key="read the settings again")
+        port.post(key="reread")
     until(lambda: sum(told.values()) == workers and port.waiting == workers)
     for _ in names:
         port.post(key="stop")

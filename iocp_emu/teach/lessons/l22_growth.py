@@ -124,5 +124,6 @@ LESSON = Lesson(
         "1450, and nothing has been queued then (O-09, N-05).",
     },
     variation=Variation({"packets": 10_000}, "Ten thousand: the same, only more."),
+    timeline_rows=10,
     exercise=Exercise("Hold a producer back when the queue is long.", STARTER, SOLUTION, judge),
 )

@@ -25,8 +25,6 @@ from .showing import Machine, Showing
 
 WIDTH = 80
 INDENT = 2
-MOST_ROWS = 26
-"""Steps of a timeline that are shown; of more, the middle is left out."""
 
 
 class Kind(enum.Enum):
@@ -95,7 +93,7 @@ def happened(lesson: Lesson, showing: Showing, charset: Charset) -> Lines:
     where = "real threads" if showing.machine is Machine.REAL_THREADS else f"simulation, {lesson.processors} processors"
     numbers = "".join(f", {name} {value}" for name, value in showing.settings.items() if value != lesson.settings[name])
     yield from _section(f"What happened ({where}{numbers})")
-    for line in text_timeline(showing.trace, charset, most_rows=MOST_ROWS).splitlines()[2:]:
+    for line in text_timeline(showing.trace, charset, most_rows=lesson.timeline_rows).splitlines()[2:]:
         yield Line(Kind.TIMELINE, line)
     yield from _section("What the program has seen")
     yield from facts_of(showing.facts)
