@@ -105,6 +105,7 @@ class Lesson:
     exercise: Exercise
     simplifications: Mapping[int, str] = field(default_factory=dict[int, str])
     processors: int = 4
+    timeline_rows: int = 28
     simulation_only: str = ""
 
     @property
