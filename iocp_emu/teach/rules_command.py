@@ -1,4 +1,4 @@
-"""`iocp-emu rules`: the rules of completion ports, by id, chapter or word, and the tests that show each.
+"""`iocp-emu rules`: the rules of completion ports, by id, chapter or word, and the tests and lessons that show each.
 
 Own rule.  The sentences and the list of tests are `iocp_emu.rules`; here they are only found and printed.
 """
@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 from ..rules import RULE_ID, Rule, all_rules, shown_by
 from .arguments import unknown
+from .lessons.catalogue import all_lessons
+from .lessons.lesson import Lesson
 
 WIDTH_COLUMNS = 80
 MOST_TESTS = 8
@@ -87,7 +89,13 @@ def document(rule: Rule) -> dict[str, object]:
         "confidence": [mark.name for mark in rule.confidence],
         "related": list(rule.related),
         "tests": list(shown_by(rule.id)),
+        "lessons": [each.id for each in lessons_on(rule.id)],
     }
+
+
+def lessons_on(rule_id: str) -> list[Lesson]:
+    """The lessons that show a rule, or a sentence of the classic page.  Loads all of them at first."""
+    return [lesson for lesson in all_lessons() if rule_id in lesson.rules or rule_id in lesson.sentence_ids]
 
 
 def listing(rules: list[Rule]) -> str:
@@ -114,6 +122,9 @@ def _details(rule: Rule) -> list[str]:
         lines.append("shown by: the tests of the rules that it stands on")
     else:
         lines.append("shown by: no test, since nothing of it can be observed here or it is not emulated")
+    lessons = "; ".join(f"{lesson.id} {lesson.title}" for lesson in lessons_on(rule.id))
+    if lessons:
+        lines.append(_filled("lessons: ", lessons))
     for each in rule.related:
         lines.append(_filled(f"  {each:<6}", all_rules()[each].sentence))
     return lines

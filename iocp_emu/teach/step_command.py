@@ -28,14 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "You are the scheduler: run a program in the simulation and choose, at each step, which thread goes next.\n"
-        "The program is a function in a Python file; it uses the names of iocp_emu (CompletionPort, spawn, sleep)."
+        "The program is a function in a Python file that uses the names of iocp_emu (CompletionPort, spawn, sleep),\n"
+        "or that of a lesson, such as L05."
     )
     parser.epilog = (
         f"commands at the prompt:\n{HELP}\n\n"
         'Example: iocp-emu step race.py:lost_update --choices "1 2 1"\n'
         "Exit status: 1 when the run at hand ended in a failure, 2 for what cannot be opened."
     )
-    parser.add_argument("program", metavar="FILE[:FUNCTION]", help="a Python file, and the function in it")
+    parser.add_argument("program", metavar="FILE[:FUNCTION]", help="a Python file, and the function in it; or a lesson")
     parser.add_argument(
         "--set", action="append", default=[], type=_setting, metavar="NAME=N", help="an integer argument of it"
     )

@@ -81,6 +81,13 @@ def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
     rules = json.loads(capsys.readouterr().out)
     assert {each["id"]: each["sentence"] for each in rules} == {rule: sentence(rule) for rule in all_rules()}
     assert {each["id"]: tuple(each["tests"]) for each in rules} == {rule: shown_by(rule) for rule in all_rules()}
+    assert [each["lessons"] for each in rules if each["id"] in ("Q-07", "S6", "Q-40")] == [["L05"], [], ["L05"]]
+
+
+def test_a_rule_names_its_lessons(capsys: pytest.CaptureFixture[str]) -> None:
+    """A single rule, or sentence of the classic page, is shown with the lessons on it."""
+    assert main(["rules", "S20"]) == 0
+    assert "lessons: L13 Telling the workers something" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,11 @@ class Lesson:
         return {name: parameter.default for name, parameter in inspect.signature(self.program).parameters.items()}
 
     @property
+    def sentence_ids(self) -> list[str]:
+        """The ids of the sentences of the classic page, such as S6."""
+        return [f"S{number}" for number in self.sentences]
+
+    @property
     def source(self) -> str:
         """The program's text: the very code that runs."""
         return textwrap.dedent(inspect.getsource(self.program))

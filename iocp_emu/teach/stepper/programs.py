@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..arguments import unknown
+from ..lessons.catalogue import NoSuchLesson, find
 from .session import StepperError
 
 Program = Callable[..., object]
@@ -22,7 +23,7 @@ USUAL_NAMES = ("main", "program", "run")
 
 
 def load_program(place: str) -> Program:
-    """The program at `FILE.py` or `FILE.py:FUNCTION`.
+    """The program at `FILE.py` or `FILE.py:FUNCTION`, or that of a lesson, by its id, number or name.
 
     Without a name: the only public function without needed arguments, or else `main`, `program` or `run`.  Runs the
     file.  Raises `StepperError`, also for what the file itself raises.
@@ -30,7 +31,12 @@ def load_program(place: str) -> Program:
     file, _, name = place.partition(":") if not Path(place).exists() else (place, "", "")
     path = Path(file)
     if not path.is_file():
-        raise StepperError(f"there is no file {file!r}")
+        if path.suffix == ".py" or name:
+            raise StepperError(f"there is no file {file!r}")
+        try:
+            return find(place).program
+        except NoSuchLesson as error:
+            raise StepperError(f"there is no file {file!r}, and {error}") from None
     functions = _functions(path)
     if name:
         if name not in functions:

@@ -1,13 +1,14 @@
 """A schedule as a pytest file: it plays the same choices and says what they are expected to bring.
 
-Own rules.  The file is ordinary code of the reader: it imports the program from the file beside it, and nothing of the
-stepper.  Nothing is overwritten.
+Own rules.  The file is ordinary code of the reader: it imports the program from the file beside it, or from the lesson
+that it is of, and nothing of the stepper.  Nothing is overwritten.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 from .session import Session, StepperError
@@ -33,7 +34,7 @@ def save_as_test(session: Session, source: Path, target: Path) -> str:
     text = _TEST.format(
         program=session.plan.name,
         shows=_plain(shows),
-        source=_way(source, target),
+        load=_load(session.plan.program, source, target),
         name=name,
         schedule=f"(\n{pieces}\n)",
     )
@@ -45,6 +46,14 @@ def save_as_test(session: Session, source: Path, target: Path) -> str:
     except OSError as error:
         raise StepperError(f"{target} cannot be written: {error.strerror}") from error
     return shows
+
+
+def _load(program: Callable[..., object], source: Path, target: Path) -> str:
+    """Lines of the test that bring the program."""
+    name = program.__name__
+    if program.__module__.startswith("iocp_emu."):
+        return f"from iocp_emu.testing import replay\nfrom {program.__module__} import {name} as PROGRAM"
+    return _RUN_FILE.format(source=_way(source, target), program=name)
 
 
 def _way(source: Path, target: Path) -> str:
@@ -61,14 +70,17 @@ def _plain(text: str) -> str:
     return text.replace("\\", "/").replace('"', "'")
 
 
-_TEST = '''"""A schedule of the program {program}, chosen step by step."""
-
+_RUN_FILE = """\
 from pathlib import Path
 from runpy import run_path
 
 from iocp_emu.testing import replay
 
-PROGRAM = run_path(str({source}))[{program!r}]
+PROGRAM = run_path(str({source}))[{program!r}]"""
+
+_TEST = '''"""A schedule of the program {program}, chosen step by step."""
+
+{load}
 
 SCHEDULE = {schedule}
 

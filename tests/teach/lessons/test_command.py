@@ -303,3 +303,22 @@ def test_as_a_command_of_its_own() -> None:
     ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False, timeout=120)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"Lanes: R running" in ended.stdout
+
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+LINES = re.findall(r"^iocp-emu (lesson\b[^#\n]*)", README.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_lines_of_the_readme(
+    line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each runs as it stands there, and what the README says of them is so."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("3\n"))
+    assert main(line.split()) == 0
+    assert capsys.readouterr().out
+    assert len(LINES) == 4
+    assert len(list(all_lessons())) == 23
+    if "--exercise" in line:
+        assert [path.name for path in tmp_path.iterdir()] == ["l05_lifo.py"]

@@ -176,7 +176,7 @@ def test_every_question_is_answered() -> None:
 
 @every_lesson
 def test_the_facts_do_not_depend_on_the_schedule(each: Lesson) -> None:
-    """P-18 and the rest of the law decide, not chance: other seeds, a steady scheduler, one that takes turns."""
+    """The law decides, not chance: other seeds, a steady scheduler, one that takes turns."""
     expected = plain(each.id).facts
     assert facts_under(each, scheduler=SteadyScheduler()) == expected
     assert facts_under(each, scheduler=RoundRobinScheduler()) == expected

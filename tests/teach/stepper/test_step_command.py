@@ -110,6 +110,18 @@ def test_a_schedule_is_taken_up_again(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "failed assertion of main" in capsys.readouterr().out
 
 
+def test_the_program_of_a_lesson(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lesson is stepped through like a file, with its numbers; its schedule, saved, passes as a test."""
+    saved = tmp_path / "test_lesson.py"
+    assert step("L05", "--set", "workers=2", typed=f"2\nr\ns {saved}\n", monkeypatch=monkeypatch) == 0
+    assert "saved as" in capsys.readouterr().out
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(saved)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stdout
+
+
 def test_names_do_not_reach_the_terminal_raw(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +138,7 @@ def test_names_do_not_reach_the_terminal_raw(
         (["nowhere.py"], "there is no file 'nowhere.py'"),
         ([str(PROGRAMS)], "programs.py has 4 functions that could be the program: lost_update, pool, stuck, rude_name"),
         ([f"{PROGRAMS}:pol"], "there is no function 'pol': did you mean 'pool'?"),
+        (["lifu"], "there is no file 'lifu', and there is no lesson 'lifu': did you mean 'lifo' (L05)?"),
         ([f"{PROGRAMS}:pool", "--schedule", "nonsense"], "this is no schedule"),
         ([f"{PROGRAMS}:pool", "--profile", "win11"], "win11"),
     ],
