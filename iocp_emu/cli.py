@@ -30,8 +30,8 @@ class Command:
 
 
 COMMANDS = {
-    "lesson": Command("learn how completion ports work, one question at a time", "teach.lessons.command"),
     "tour": Command("show the life of a completion port, measured on a tree of files", "teach.tour_command"),
+    "lesson": Command("learn how completion ports work, one question at a time", "teach.lessons.command"),
     "step": Command("be the scheduler of a program: choose, go back, fork, compare", "teach.step_command"),
     "ps": Command("show the live ports of running processes", "teach.ps_command"),
     "rules": Command("look up the rules of completion ports", "teach.rules_command"),

@@ -7,7 +7,7 @@ learner's code raises goes through: the examiner shows it with the line of the l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ... import Simulation
 from ...runtime.deadlock import SimulationDeadlock
@@ -45,6 +45,14 @@ class Attempt:
         if not low <= number <= high:
             raise NotYet(f"{name} should be from {low} to {high}, not {number}")
         return number
+
+    def words(self, name: str) -> list[str]:
+        """A list of words."""
+        found = cast(list[object], self.value(name, list))
+        words = [each for each in found if isinstance(each, str)]
+        if len(words) < len(found):
+            raise NotYet(f"{name} should hold words in quotes only, such as 'A'")
+        return words
 
     def function(self, name: str) -> Callable[..., Any]:
         """The function of that name; `NotYet` when there is none."""

@@ -66,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
     except (NoSuchLesson, Unusable) as complaint:
         print(f"iocp-emu lesson: {complaint}", file=sys.stderr)
         return UNUSABLE
+    except BrokenPipeError:
+        raise  # the reader of the output has gone; the command line knows what to do
     except OSError as error:
         print(f"iocp-emu lesson: {error}", file=sys.stderr)
         return FAILED

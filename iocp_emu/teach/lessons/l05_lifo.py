@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ... import CompletionPort
 from .attempt import Attempt, expect
 from .lesson import Choice, Exercise, Facts, Lesson, Question, Variation
@@ -46,7 +44,7 @@ SOLUTION = 'ORDER = ["D", "D", "C"]\n'
 
 def judge(attempt: Attempt) -> None:
     """The guess against a run; in the run nobody but the first comes back."""
-    order: Any = attempt.value("ORDER", list)
+    order = attempt.words("ORDER")
 
     def look() -> list[str]:
         port = CompletionPort(concurrency=4)
@@ -68,7 +66,7 @@ def judge(attempt: Attempt) -> None:
         dismiss(port, threads)
         return taken
 
-    right: list[Any] = attempt.simulate(look)
+    right = attempt.simulate(look)
     expect(len(order) == 3, f"three packets, so ORDER has three names, not {len(order)}")
     expect(order[0] == right[0], "the first packet: the one who has waited longest, or the one who came last?")
     expect(order[1] == right[1], "the second packet: who has called get most recently by then?")

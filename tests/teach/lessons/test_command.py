@@ -296,13 +296,27 @@ def test_lines_are_lines() -> None:
 
 
 def test_as_a_command_of_its_own() -> None:
-    """`python -m iocp_emu lesson`, with an output that takes ASCII only; and a reader that goes away."""
+    """`python -m iocp_emu lesson`, with an output that takes ASCII only."""
     command = [sys.executable, "-B", "-m", "iocp_emu", "lesson", "L05"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     root = Path(__file__).resolve().parents[3]
     ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False, timeout=120)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"Lanes: R running" in ended.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX pipes")
+def test_a_reader_that_goes_away() -> None:
+    """Nothing is said, and the status is that of a broken pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-B", "-m", "iocp_emu", "lesson", "L08"]
+    root = Path(__file__).resolve().parents[3]
+    with open(writing, "wb") as output:
+        ended = subprocess.run(
+            command, cwd=root, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False, timeout=120
+        )
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 README = Path(__file__).resolve().parents[3] / "README.md"
