@@ -17,7 +17,7 @@ from .stage import StageStuck
 T = TypeVar("T")
 
 LIMIT_SECONDS = 600.0
-STALL_STEPS = 200_000
+STALL_STEPS = 50_000
 
 
 class NotYet(Exception):

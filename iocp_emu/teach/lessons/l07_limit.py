@@ -115,9 +115,9 @@ LESSON = Lesson(
         "are those that ask for a packet (Q-13, Q-32).",
     },
     answers={
-        1: "Different packets are processed at the same time, each by one thread, on at most as many threads as the "
-        "value says. More threads than that may call get; those beyond wait until one of the others asks again, "
-        "blocks or ends (Q-10, Q-25, Q-28).",
+        1: "Different packets are processed at the same time, each by one thread, on as many threads as the value "
+        "says; on more only for a while, when one comes back from another wait (L11). More threads than that may call "
+        "get; those beyond wait until one of the others asks again, blocks or ends (Q-10, Q-25, Q-28).",
         9: "Only of those threads that have called get on this port, and none of them is ever stopped: the port "
         "merely hands out no further packet (A-06). Under CPython's lock one thread at a time executes Python code "
         "anyway; the limit then decides how many take turns at it.",

@@ -90,7 +90,7 @@ def judge(attempt: Attempt) -> None:
         dismiss(port, threads)
         return deepest, len(set(keys))
 
-    deepest, different = attempt.simulate(look)
+    deepest, different = attempt.simulate(look, limit_seconds=5.0)
     expect(different == 100, f"of 100 packets {different} different ones came")
     expect(deepest <= limit, f"{deepest} packets were queued at a time, LIMIT is {limit}")
 
@@ -111,9 +111,9 @@ LESSON = Lesson(
     program=program,
     limits={"packets": (1, 100_000)},
     explanation=(
-        "The concurrency value limits threads, not packets. The queue has no bound, and posting never waits: it fails "
-        "only when the system is out of memory. So a program that posts faster than it works grows until something "
-        "breaks, and the packets at the end are very late.",
+        "The concurrency value limits threads, not packets. The queue has no bound, and posting never waits: with a "
+        "good handle it fails only when the system is out of memory. So a program that posts faster than it works "
+        "grows until something breaks, and the packets at the end are very late.",
         "Holding back is your job: count what is in flight, and start the next request only when one is done. For I/O "
         "that comes by itself if each connection has a fixed number of requests.",
     ),
