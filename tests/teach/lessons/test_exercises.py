@@ -53,7 +53,7 @@ MISTAKES = {
     "L22": (
         "LIMIT = 5\n\n\ndef produce(port, event):\n    for number in range(50):\n        port.post(key=number)\n\n\n"
         "def handled(port, event):\n    pass\n",
-        "never happens|wait",
+        "still runs after 5 seconds",
     ),
     "L23": (
         "def finish(number, state, output):\n    state[number] = 1\n    if len(state) == 10:\n"
