@@ -128,6 +128,6 @@ LESSON = Lesson(
         "anything to do.",
     ),
     exercise=Exercise("Choose the value for a machine with 6 processors and pure computing.", STARTER, SOLUTION, judge),
-    timeline_rows=10,
+    timeline_rows=0,
     simulation_only=INTERPRETER_LOCK,
 )

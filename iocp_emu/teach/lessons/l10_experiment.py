@@ -107,6 +107,6 @@ LESSON = Lesson(
     ),
     exercise=Exercise("Find the smallest value with which the short ones are done in time.", STARTER, SOLUTION, judge),
     processors=2,
-    timeline_rows=10,
+    timeline_rows=0,
     simulation_only=INTERPRETER_LOCK,
 )

@@ -87,7 +87,8 @@ class Lesson:
     that the program takes.  `rules` are the ids of those that act.  `sentences` are those of the classic page that it
     shows (S1 to S24), by number; `simplifications` say where the page is simpler than the truth, by sentence.
     `answers` are those to the questions of `questions.QUESTIONS`, by number.  `processors` is the size of the
-    simulated machine; of a timeline with more than `timeline_rows` steps the middle is left out.
+    simulated machine; of a timeline with more than `timeline_rows` steps the middle is left out,
+    and with 0 all of it.
     `simulation_only`, if not empty, says why real threads do not show the same.
     """
 

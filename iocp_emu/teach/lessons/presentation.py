@@ -93,8 +93,12 @@ def happened(lesson: Lesson, showing: Showing, charset: Charset) -> Lines:
     where = "real threads" if showing.machine is Machine.REAL_THREADS else f"simulation, {lesson.processors} processors"
     numbers = "".join(f", {name} {value}" for name, value in showing.settings.items() if value != lesson.settings[name])
     yield from _section(f"What happened ({where}{numbers})")
-    for line in text_timeline(showing.trace, charset, most_rows=lesson.timeline_rows).splitlines()[2:]:
-        yield Line(Kind.TIMELINE, line)
+    if lesson.timeline_rows:
+        for line in text_timeline(showing.trace, charset, most_rows=lesson.timeline_rows).splitlines()[2:]:
+            yield Line(Kind.TIMELINE, line)
+    else:
+        steps = f"{len(showing.trace.steps)} steps of {len(showing.trace.threads)} threads"
+        yield from _prose(f"{steps} are too many for a screen: --html FILE shows them as a page for a browser.")
     yield from _section("What the program has seen")
     yield from facts_of(showing.facts)
 
