@@ -126,8 +126,8 @@ LESSON = Lesson(
     program=program,
     limits={"concurrency": (1, 100)},
     explanation=(
-        "The port does not count packets at work; it counts its threads that are runnable. A has called get once, so it "
-        "is one of them, and it computes: that is one, and one is the limit. The packet stays until A waits for "
+        "The port does not count packets at work; it counts its threads that are runnable. A has called get once, so "
+        "it is one of them, and it computes: that is one, and one is the limit. The packet stays until A waits for "
         "something, or ends, and so lets B have it; or until A asks again, and takes it itself.",
         "The same for a timeout that passes: whoever returns from get runs, with a packet or without. So let no "
         "thread poll a port that does not serve it.",
