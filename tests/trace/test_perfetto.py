@@ -85,12 +85,9 @@ def test_perfetto_imports_all(driver: Any, trace: Trace) -> None:
             assert ask("select count(*) as n from flow") == str(phases["f"])
             assert ask("select count(*) as n from counter") == str(phases["C"])
             assert ask("select count(*) as n from stats where severity in ('error', 'data_loss') and value > 0") == "0"
-            names = {
-                event["args"]["name"] for event in document["traceEvents"] if event.get("name") == "process_name"
-            }
+            names = {event["args"]["name"] for event in document["traceEvents"] if event.get("name") == "process_name"}
             found = ask("select group_concat(name, '|') as n from process where name is not null")
             assert set(found.split("|")) == names
-            )
         finally:
             driver.get("about:blank")
             driver.get_log("browser")
