@@ -25,8 +25,11 @@ from .text import describe
 THREADS, PROCESSORS, FIRST_PORT = 1, 2, 100
 """Process ids of the groups; port n has `FIRST_PORT + n`."""
 
-SYSTEM = 0
-"""Thread id of whatever is no thread: devices, clocks, code outside."""
+SYSTEM, FIRST_LANE = 10, 11
+"""Thread ids: of whatever is no thread (devices, clocks, code outside), and of the first thread or processor.
+
+None is the id of its group: Perfetto would take it for the main thread of a process.
+"""
 
 _COLOURS = {
     Activity.RUNNING: "thread_state_running",
@@ -58,7 +61,7 @@ def write_chrome(trace: Trace, path: str | os.PathLike[str]) -> None:
 class _Writer:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self.tids = {name: tid for tid, name in enumerate(trace.threads, 1)}
+        self.tids = {name: tid for tid, name in enumerate(trace.threads, FIRST_LANE)}
         self.open_slices: dict[str, Activity] = {}
         self.on_processor: dict[str, int] = {}
         self.received = {
@@ -88,7 +91,9 @@ class _Writer:
         if self.trace.processors is not None:
             yield from _process(PROCESSORS, "processors", 1)
             for number in range(self.trace.processors):
-                yield _named("thread_name", PROCESSORS, number + 1, {"name": f"processor {number}"})
+                tid = FIRST_LANE + number
+                yield _named("thread_name", PROCESSORS, tid, {"name": f"processor {number}"})
+                yield _named("thread_sort_index", PROCESSORS, tid, {"sort_index": tid})
         for port in sorted(self.trace.ports):
             yield from _process(FIRST_PORT + port, f"port {port}", 1 + port)
 
@@ -107,7 +112,7 @@ class _Writer:
                 "ph": "B",
                 "ts": time,
                 "pid": PROCESSORS,
-                "tid": event.processor + 1,
+                "tid": FIRST_LANE + event.processor,
                 "name": name,
                 "cat": "processor",
                 "args": args,
@@ -118,7 +123,7 @@ class _Writer:
             yield {"ph": "E", "ts": time, "pid": THREADS, "tid": self.tids[name]}
         processor = self.on_processor.pop(name, None)
         if processor is not None:
-            yield {"ph": "E", "ts": time, "pid": PROCESSORS, "tid": processor + 1}
+            yield {"ph": "E", "ts": time, "pid": PROCESSORS, "tid": FIRST_LANE + processor}
 
     def _step(self, event: PortStep, time: float) -> Iterator[ChromeEvent]:
         track = {"pid": THREADS, "tid": self.tids.get(event.thread or event.by or "", SYSTEM)}
