@@ -134,7 +134,7 @@ def points_of(runs: Iterable[Run]) -> tuple[Point, ...]:
 class Samples:
     """Samples of a run whose length nobody knows: when there are too many every other one goes."""
 
-    def __init__(self, first_interval: float, most: int = 256) -> None:
+    def __init__(self, first_interval: float, most: int = 128) -> None:
         self.interval = first_interval
         self._most = most
         self._kept: list[Sample] = []

@@ -122,7 +122,7 @@ PRESETS = {
             {
                 "work": "cpu=1ms,cpu=200ms:p=.05",
                 "threads": 64,
-                "concurrency": "2..32/2",
+                "concurrency": "4..24/2",
                 "arrivals": "rate=250",
                 "packets": 40_000,
             },

@@ -49,6 +49,11 @@ class Spacing(enum.Enum):
     EVEN = "steady"
     """Always the same."""
 
+    @property
+    def described(self) -> str:
+        """In words."""
+        return "at random" if self is Spacing.RANDOM else "evenly"
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:

@@ -39,7 +39,7 @@ DEFAULT_REAL_REPEAT = 3
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an experiment is: run number `run` (from 0) of `runs`, of this value, is done to this `share` (0 to 1)."""
+    """How far an experiment is: run number `run` (from 0) of `runs`, with this value, is done to this `share`."""
 
     run: int
     runs: int
