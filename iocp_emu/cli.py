@@ -34,6 +34,9 @@ COMMANDS = {
     "step": Command("be the scheduler of a program: choose, go back, fork, compare", "teach.step_command"),
     "ps": Command("show the live ports of running processes", "teach.ps_command"),
     "rules": Command("look up the rules of completion ports", "teach.rules_command"),
+    "experiment": Command(
+        "try one concurrency value after the other, and say which to choose", "teach.experiment.command"
+    ),
     "doctor": Command("show which blocking calls detect_blocking() sees here", "teach.doctor_command"),
     "serve": Command("serve the files of a directory over HTTP from one completion port", "teach.serve_command"),
 }

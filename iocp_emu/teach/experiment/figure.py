@@ -53,7 +53,6 @@ def _over_values(axes: Axes, result: Result, title: str, label: str) -> list[int
     axes.set_xlabel("concurrency value (0: the processors)")
     axes.set_ylabel(label)
     axes.axvline(knee.limit, linestyle="--", color="0.5", label=f"knee: {knee.concurrency}")
-    axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     if wants_logarithms(result):
         axes.set_xscale("log", base=2)

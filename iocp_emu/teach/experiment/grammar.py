@@ -63,9 +63,7 @@ class WorkSyntaxError(ValueError):
     def __init__(self, complaint: str, text: str, position: int) -> None:
         start = max(0, position - 50)
         excerpt = "".join(each if each.isprintable() else " " for each in text[start : position + 30])
-        super().__init__(
-            f"{complaint}, at character {position + 1} of the work:\n    {excerpt}\n    {' ' * (position - start)}^"
-        )
+        super().__init__(f"{complaint}, at character {position + 1}:\n    {excerpt}\n    {' ' * (position - start)}^")
         self.complaint = complaint
         self.text = text
         self.position = position
@@ -90,7 +88,7 @@ def parse_work(text: str) -> Work:
     Traceback (most recent call last):
         ...
     iocp_emu.teach.experiment.grammar.WorkSyntaxError: 'blok' is not cpu, block or hidden; did you mean 'block'?, \
-at character 9 of the work:
+at character 9:
         cpu=5ms,blok=20ms
                 ^
     """
@@ -102,6 +100,18 @@ at character 9 of the work:
     if not any(work.uses(kind) for kind in Kind):
         raise WorkSyntaxError("nothing in this work takes any time", text, 0)
     return work
+
+
+def parse_time(text: str) -> float:
+    """A time such as `20ms`, in seconds; `WorkSyntaxError` when it is none.
+
+    >>> parse_time("20ms"), parse_time("0")
+    (0.02, 0.0)
+    """
+    parser = _Parser(text)
+    seconds = parser.time()
+    parser.end()
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,7 @@ class _Parser:
     def _duration(self) -> Duration:
         token = self._token
         if token.kind == "number":
-            return Constant(self._time())
+            return Constant(self.time())
         if token.kind != "word" or token.text not in _DISTRIBUTIONS:
             hint = _hint(token.text, _DISTRIBUTIONS) if token.kind == "word" else ""
             raise self._fail(
@@ -193,14 +203,14 @@ class _Parser:
             )
         self._take()
         self._expect("(", token.text)
-        first = self._time()
+        first = self.time()
         duration: Duration
         if token.text == "exp":
             duration = Exponential(first)
         else:
             self._expect(",", "the first of two values")
             try:
-                duration = Uniform(first, self._time()) if token.text == "uniform" else LogNormal(first, self._sigma())
+                duration = Uniform(first, self.time()) if token.text == "uniform" else LogNormal(first, self._sigma())
             except WorkSyntaxError:
                 raise
             except ValueError as error:
@@ -214,7 +224,8 @@ class _Parser:
             raise self._fail(f"expected {what}, not {_shown(token)}", token)
         return Decimal(token.text), token
 
-    def _time(self) -> float:
+    def time(self) -> float:
+        """TIME"""
         number, token = self._number("a time such as 5ms")
         unit = self._token
         if unit.kind == "word":

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from .columns import Column, columns_of, description, number, title_of, unit_of, wants_logarithms
-from .drawing import Chart, Line, draw_chart
+from .columns import Column, columns_of, description, title_of, unit_of, wants_logarithms
+from .drawing import Chart, Line, draw_chart, ticks_to
 from .measures import Point, Run
 from .presets import Preset
 from .results import Result
@@ -173,13 +173,12 @@ def _queue_over_time(run: Run) -> Chart:
 
 def _over_time(run: Run, what: str, lines: list[tuple[str, list[float]]]) -> Chart:
     times = [sample.time for sample in run.samples]
-    ends = [(share * run.elapsed, number(share * run.elapsed)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     return Chart(
         f"{what} with value {run.concurrency}",
         "seconds",
         what.lower(),
         [Line(name, times, values) for name, values in lines],
-        [end for end in ends if end[0] <= max(times, default=0.0)],
+        [(tick, f"{tick:g}") for tick in ticks_to(run.elapsed) if tick <= max(times)],
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from .grammar import suggestion
+from ..arguments import unknown
 from .measures import Point
 from .results import Result
 
@@ -192,9 +192,8 @@ def find_preset(name: str) -> Preset:
     >>> find_preset("lenghty")
     Traceback (most recent call last):
         ...
-    ValueError: there is no preset 'lenghty'; did you mean 'lengthy'?
+    ValueError: there is no preset 'lenghty': did you mean 'lengthy'?
     """
-    if name in PRESETS:
-        return PRESETS[name]
-    hint = suggestion(name, PRESETS) or f": choose one of {', '.join(PRESETS)}"
-    raise ValueError(f"there is no preset {name!a}{hint}")
+    if name not in PRESETS:
+        raise ValueError(unknown("preset", name, PRESETS))
+    return PRESETS[name]
