@@ -3,9 +3,9 @@
 Theory.  The knee is the smallest concurrency value that is practically as good as the best one.  Good is a high
 throughput; where packets arrive at a rate of their own the throughput is given, and good is a low mean latency.  (In a
 closed loop both are the same: by Little's law the mean latency is the clients divided by the throughput.)
-"Practically": within 5 %, or half of what one processor adds when that is less, or twice the spread of the runs when
-that is more.  So for pure computation the knee is at the number of processors exactly, however many there are: with one
-less, the share of a whole processor is lost.
+"Practically": within 5 %, or half of what one processor adds when that is less, or twice the standard error of the
+runs when that is more.  So for pure computation the knee is at the number of processors exactly, however many there
+are: with one less, the share of a whole processor is lost.
 
 Why the knee is where it is follows from the state of the machine there: whether the processors are busy, all threads in
 use, the queue empty.
@@ -20,10 +20,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .measures import Point, Run, points_of
-from .settings import Closed, Engine, Open, Settings
+from .settings import Batch, Closed, Engine, Open, Settings
 from .work import Kind
 
 TOLERANCE = 0.05
+MOST_TOLERANCE = 0.5
 BUSY = 0.95
 """Processors in use for this share of the time count as busy."""
 
@@ -116,14 +117,15 @@ def find_knee(result: Result) -> Knee:
     cause = _cause(result, index)
     sentence = _sentence(result, point, cause)
     if flat and len(points) > 1:
-        sentence = f"No value makes a difference, so the smallest will do. {sentence}"
+        what = "mean latency" if isinstance(result.settings.arrivals, Open) else "throughput"
+        sentence = f"{sentence} No value that was tried makes a difference to the {what}."
     return Knee(point.concurrency, point.limit, cause, sentence)
 
 
 def tolerance_of(result: Result) -> float:
     """How far below the best a value may stay and still be practically as good, as a share."""
-    spread = max(point.spread(lambda run: run.throughput).relative for point in result.points)
-    return min(max(min(TOLERANCE, 0.5 / result.settings.processors), 2 * spread), 0.5)
+    errors = [point.spread(lambda run: run.throughput).relative / len(point.runs) ** 0.5 for point in result.points]
+    return min(max(min(TOLERANCE, 0.5 / result.settings.processors), 2 * max(errors)), MOST_TOLERANCE)
 
 
 def _merit(settings: Settings, point: Point) -> float:
@@ -145,14 +147,14 @@ def _cause(result: Result, index: int) -> Cause:
             return Cause.REPLACED
     if result.interpreter_lock and use * settings.processors >= BUSY * 0.9:
         return Cause.LOCK
-    if point.limit > settings.processors and settings.work.uses(Kind.HIDDEN):
-        return Cause.HIDDEN if index < len(points) - 1 or use >= BUSY else Cause.RISING
     if point.limit > settings.processors and isinstance(settings.arrivals, Open):
         return Cause.SHARING
-    if point.limit > settings.processors and settings.first_packets == settings.packets:
+    if point.limit > settings.processors and isinstance(settings.arrivals, Batch):
         return Cause.TAIL
-    if _parked(settings, point) < 0.5:
+    if use < BUSY and (point.limit >= settings.threads or _parked(settings, point) < 0.5):
         return Cause.THREADS
+    if point.limit > settings.processors and settings.work.uses(Kind.HIDDEN):
+        return Cause.HIDDEN if index < len(points) - 1 or use >= BUSY else Cause.RISING
     if index == len(points) - 1:
         return Cause.RISING
     if isinstance(settings.arrivals, Open) or point.mean(lambda run: run.depth) < 0.5:
@@ -234,13 +236,12 @@ def _notes(result: Result) -> Iterable[str]:
         yield (
             "This Python has the GIL: its threads take turns at computing, so all of them together get the work of at "
             f"most one processor done ({most:.2f} of {settings.processors} were measured), whatever the concurrency "
-            "value. Curves of computation are flat for that reason and no other; the simulation shows a machine "
-            "without such a lock. Blocking is not affected."
+            "value. The simulation shows a machine without such a lock."
         )
     if result.interpreter_lock is False:
         yield "This Python runs without the GIL: its threads compute side by side, as the port's rules assume."
     if settings.engine is Engine.THREADS and settings.repeat > 1:
-        yield _spread_note(points)
+        yield _spread_note(result)
     late = [point for point in points if _falls_behind(settings, point)]
     if late:
         yield (
@@ -263,12 +264,13 @@ def _values(points: Sequence[Point]) -> str:
     return f"concurrency value{'s' if len(points) > 1 else ''} {joined}"
 
 
-def _spread_note(points: Sequence[Point]) -> str:
+def _spread_note(result: Result) -> str:
+    points = result.points
     throughput = max(points, key=lambda point: point.spread(lambda run: run.throughput).relative)
     latency = max(points, key=lambda point: point.spread(lambda run: run.latency.p95).relative)
     return (
         "No two runs on real threads are alike. Standard deviation over the runs of one value, at most: "
         f"{throughput.spread(lambda run: run.throughput).relative:.1%} of the throughput (at "
         f"{throughput.concurrency}), {latency.spread(lambda run: run.latency.p95).relative:.1%} of the latency's p95 "
-        f"(at {latency.concurrency})."
+        f"(at {latency.concurrency}). Values within {tolerance_of(result):.0%} of the best count as equal."
     )
