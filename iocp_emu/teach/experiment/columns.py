@@ -51,16 +51,16 @@ def unit_of(result: Result) -> Unit:
 
 
 def number(value: float) -> str:
-    """A number with three or more digits that count.
+    """A number with three or more digits that count, in six columns.
 
     >>> number(0.0123), number(5), number(43.21), number(799.6), number(12345.6), number(12345678)
     ('0.012', '5.00', '43.2', '799.6', '12,346', '1.23e7')
     """
-    if value >= 1_000_000:
+    if value >= 99_999.5:
         return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
-    if value >= 10_000:
+    if value >= 999.95:
         return f"{value:,.0f}"
-    if value >= 10:
+    if value >= 9.995:
         return f"{value:,.1f}"
     return f"{value:.2f}" if value >= 0.9995 or value == 0 else f"{value:.3f}"
 
@@ -131,7 +131,8 @@ def description(settings: Settings) -> Iterator[str]:
         )
         if work.uses(kind)
     ]
-    yield f"A packet is {' and '.join(parts)} on average."
+    *others, last = parts
+    yield f"A packet is {', '.join(others) + ' and ' if others else ''}{last} on average."
     yield (
         f"{_count(settings.threads, 'thread')} on {_count(settings.processors, 'processor')}; {_arrivals(settings)}; "
         f"{_count(settings.packets, 'packet')} a run{_warm_up(settings)}, {_count(settings.repeat, 'run')} of each "
@@ -147,7 +148,7 @@ def description(settings: Settings) -> Iterator[str]:
 
 
 def _rounded(seconds: float) -> float:
-    return float(f"{seconds:.6g}")
+    return float(f"{seconds:.3g}")
 
 
 def _warm_up(settings: Settings) -> str:

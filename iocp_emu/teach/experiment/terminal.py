@@ -27,15 +27,22 @@ class Colours(enum.Enum):
     """Which colours to use; the value is what `rich` calls a colour system."""
 
     AUTO = "auto"
+    ANSI = "standard"
     NONE = None
 
 
 def print_result(result: Result, preset: Preset | None, output: TextIO, colours: Colours = Colours.AUTO) -> None:
     """Print the result for people, 80 columns wide.
 
-    `colours`: AUTO takes what the terminal has.
+    `colours`: AUTO takes what the terminal has, ANSI are the sixteen that all have.
     """
-    console = Console(file=output, width=WIDTH, color_system=colours.value, highlight=False)
+    console = Console(
+        file=output,
+        width=WIDTH,
+        color_system=colours.value,
+        force_terminal=True if colours is Colours.ANSI else None,
+        highlight=False,
+    )
     console.print(Text(title_of(result.settings), style="bold"))
     console.print(Text(" ".join(description(result.settings)), style="dim"))
     console.print(Text(f"\n{group_titles(columns_of(result))}", style="bold"))
