@@ -88,7 +88,7 @@ PRESETS = {
     for preset in (
         Preset(
             "processors",
-            "pure computation: the best value is the number of processors (S15)",
+            "pure computation: the best value is that of the processors (S15)",
             {"work": "cpu=5ms", "threads": 16, "concurrency": "1..12"},
             (
                 Claim("The best concurrency value is the number of processors.", ("S15", "A-08"), _knee_is_processors),
@@ -101,7 +101,7 @@ PRESETS = {
         ),
         Preset(
             "lengthy",
-            "long computations: a larger value has more of them in progress (S16, S17)",
+            "long computations: more of them are in progress at once (S16, S17)",
             {"work": "cpu=200ms", "threads": 32, "concurrency": "4..16/4", "packets": 1000},
             (
                 Claim(
@@ -118,13 +118,13 @@ PRESETS = {
         ),
         Preset(
             "mixed",
-            "short packets behind long ones: only trying tells the best value (S18)",
+            "short packets behind long ones: only trying tells the value (S18)",
             {
                 "work": "cpu=1ms,cpu=200ms:p=.05",
                 "threads": 64,
-                "concurrency": "4..24/2",
+                "concurrency": "4..24/4",
                 "arrivals": "rate=250",
-                "packets": 40_000,
+                "packets": 20_000,
             },
             (
                 Claim(
@@ -136,7 +136,7 @@ PRESETS = {
         ),
         Preset(
             "blocking",
-            "workers that block: the limit stays the number of processors, the threads must suffice (A-08)",
+            "workers that block: the best value stays the processors (A-08)",
             {"work": "cpu=5ms,block=20ms:p=.3", "threads": 16, "concurrency": "1..12"},
             (
                 Claim(
@@ -153,7 +153,7 @@ PRESETS = {
         ),
         Preset(
             "hidden",
-            "waits that nobody reports, as in Python without blocking(): a larger value makes up for them",
+            "waits unseen, as in Python without blocking(): a larger value",
             {"work": "cpu=5ms,hidden=20ms:p=.3", "threads": 24, "concurrency": "1..20"},
             (
                 Claim(
@@ -165,7 +165,7 @@ PRESETS = {
         ),
         Preset(
             "chen-2018",
-            "ten threads, ten packets, a second of busy loop each: Raymond Chen's experiment of 2018-11-23 (A-11)",
+            "Raymond Chen, 2018-11-23: ten threads, a second of busy loop (A-11)",
             {
                 "work": "cpu=1s",
                 "threads": 10,
