@@ -174,7 +174,7 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"{preset.name:<11} {preset.summary}")
         return 0
     preset = arguments.preset
-    chosen: dict[str, Any] = {} if preset is None else dict(preset.settings)
+    chosen: dict[str, Any] = {} if preset is None else {"work": preset.work, **preset.options}
     chosen |= {name: value for name in _SETTINGS if (value := getattr(arguments, name)) is not None}
     try:
         if "work" not in chosen:

@@ -9,14 +9,14 @@ Own rule.  The check knows nothing that the reader of the table does not see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from ..arguments import unknown
 from .measures import Point
 from .results import Result
+from .sweep import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """An experiment with a name: one line on it, keywords for `make_settings`, and what it is to show."""
+    """An experiment with a name: one line on it, what `make_settings` takes, and what it is to show."""
 
     name: str
     summary: str
-    settings: Mapping[str, Any]
+    work: str
+    options: Options
     claims: tuple[Claim, ...]
 
 
@@ -89,7 +90,8 @@ PRESETS = {
         Preset(
             "processors",
             "pure computation: the best value is that of the processors (S15)",
-            {"work": "cpu=5ms", "threads": 16, "concurrency": "1..12"},
+            "cpu=5ms",
+            {"threads": 16, "concurrency": "1..12"},
             (
                 Claim("The best concurrency value is the number of processors.", ("S15", "A-08"), _knee_is_processors),
                 Claim(
@@ -102,7 +104,8 @@ PRESETS = {
         Preset(
             "lengthy",
             "long computations: more of them are in progress at once (S16, S17)",
-            {"work": "cpu=200ms", "threads": 32, "concurrency": "4..16/4", "packets": 1000},
+            "cpu=200ms",
+            {"threads": 32, "concurrency": "4..16/4", "packets": 1000},
             (
                 Claim(
                     "A larger value lets more threads work on packets at the same time.",
@@ -119,8 +122,8 @@ PRESETS = {
         Preset(
             "mixed",
             "short packets behind long ones: only trying tells the value (S18)",
+            "cpu=1ms,cpu=200ms:p=.05",
             {
-                "work": "cpu=1ms,cpu=200ms:p=.05",
                 "threads": 64,
                 "concurrency": "4..24/4",
                 "arrivals": "rate=250",
@@ -137,7 +140,8 @@ PRESETS = {
         Preset(
             "blocking",
             "workers that block: the best value stays the processors (A-08)",
-            {"work": "cpu=5ms,block=20ms:p=.3", "threads": 16, "concurrency": "1..12"},
+            "cpu=5ms,block=20ms:p=.3",
+            {"threads": 16, "concurrency": "1..12"},
             (
                 Claim(
                     "Blocked workers are replaced, so the best value is still the number of processors.",
@@ -154,7 +158,8 @@ PRESETS = {
         Preset(
             "hidden",
             "waits unseen, as in Python without blocking(): a larger value",
-            {"work": "cpu=5ms,hidden=20ms:p=.3", "threads": 24, "concurrency": "1..20"},
+            "cpu=5ms,hidden=20ms:p=.3",
+            {"threads": 24, "concurrency": "1..20"},
             (
                 Claim(
                     "A slot that is kept while its worker waits is missed: the best value is above the processors.",
@@ -166,8 +171,8 @@ PRESETS = {
         Preset(
             "chen-2018",
             "Raymond Chen, 2018-11-23: ten threads, a second of busy loop (A-11)",
+            "cpu=1s",
             {
-                "work": "cpu=1s",
                 "threads": 10,
                 "packets": 10,
                 "arrivals": "batch",

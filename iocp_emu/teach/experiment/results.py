@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from .measures import Point, Run, points_of
 from .settings import Batch, Closed, Engine, Open, Settings
@@ -124,7 +125,7 @@ def find_knee(result: Result) -> Knee:
 
 def tolerance_of(result: Result) -> float:
     """How far below the best a value may stay and still be practically as good, as a share."""
-    errors = [point.spread(lambda run: run.throughput).relative / len(point.runs) ** 0.5 for point in result.points]
+    errors = [point.spread(lambda run: run.throughput).relative / sqrt(len(point.runs)) for point in result.points]
     return min(max(min(TOLERANCE, 0.5 / result.settings.processors), 2 * max(errors)), MOST_TOLERANCE)
 
 

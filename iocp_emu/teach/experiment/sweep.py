@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from ...runtime.threads import available_processors, gil_is_enabled
 from . import simulated
@@ -142,11 +144,27 @@ def interpreter_lock(settings: Settings) -> bool | None:
     return None if settings.engine is Engine.SIMULATION else gil_is_enabled()
 
 
-def run(work: Work | str, *, watch: Watch | None = None, **settings: Any) -> Result:
+class Options(TypedDict, total=False):
+    """What `make_settings` takes besides the work; it says what each means."""
+
+    threads: int
+    processors: int | None
+    concurrency: int | str | Iterable[int] | None
+    packets: int | None
+    warm_up: int | None
+    arrivals: Arrivals | str
+    seed: int
+    repeat: int | None
+    engine: Engine | str
+    time_slice: float
+    switch_cost: float
+
+
+def run(work: Work | str, *, watch: Watch | None = None, **options: Unpack[Options]) -> Result:
     """Do an experiment: `run("cpu=5ms,block=20ms:p=.3", threads=16, processors=4, concurrency="1..12")`.
 
-    The keywords are those of `make_settings`.  `watch` hears of the progress.  Blocks until all is measured:
+    The options are those of `make_settings`.  `watch` hears of the progress.  Blocks until all is measured:
     microseconds per packet in the simulation, as long as the work takes on real threads.  Raises `ValueError`.
     """
-    made = make_settings(work, **settings)
+    made = make_settings(work, **options)
     return Result.of(made, runs_of(made, watch), interpreter_lock(made))

@@ -44,7 +44,7 @@ def results() -> dict[str, tuple[Result, Preset | None]]:
             ),
             None,
         ),
-        "chen-2018": (run(**chen.settings), chen),
+        "chen-2018": (run(chen.work, **chen.options), chen),
     }
 
 

@@ -9,7 +9,6 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import cast
 from xml.etree import ElementTree
 
 import pytest
@@ -138,7 +137,7 @@ def test_the_page_needs_nothing_and_can_be_heard(golden: dict[str, dict[str, str
 
 def test_whatever_comes_in_is_escaped(result: Result) -> None:
     """Names and sentences of others are text in the page, and data in JSON."""
-    preset = Preset(HOSTILE, "", {}, (Claim(HOSTILE, (HOSTILE,), lambda _: True),))
+    preset = Preset(HOSTILE, "", "", {}, (Claim(HOSTILE, (HOSTILE,), lambda _: True),))
     page = as_page(result, preset)
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;&amp;&quot;$x$") == 3
@@ -166,7 +165,7 @@ def test_charts_are_well_formed_and_in_scale() -> None:
 
 def test_notebooks_show_the_page_and_consoles_the_text(result: Result) -> None:
     """`_repr_html_` is a part of a page whose style stays inside; `str` is the report."""
-    fragment = cast(str, result._repr_html_())
+    fragment = result._repr_html_()
     assert fragment.startswith('<div class="iocp-experiment">')
     style = fragment[fragment.index("<style>") + 7 : fragment.index("</style>")]
     for rule in re.findall(r"([^{}]+)\{", style.replace("@media (prefers-color-scheme:dark){", "")):
@@ -191,7 +190,7 @@ def test_a_terminal_shows_the_same_figures(result: Result) -> None:
     assert any(line.endswith("< knee") for line in lines)
     assert result.knee.sentence.split(":")[0] in output.getvalue()
     coloured = io.StringIO()
-    print_result(result, Preset("p", "", {}, (Claim("No.", ("S1",), lambda _: False),)), coloured, Colours.ANSI)
+    print_result(result, Preset("p", "", "", {}, (Claim("No.", ("S1",), lambda _: False),)), coloured, Colours.ANSI)
     assert "\x1b[1;32m" in coloured.getvalue()
     assert "DOES NOT HOLD" in coloured.getvalue()
 

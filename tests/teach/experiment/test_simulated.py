@@ -151,9 +151,10 @@ def test_every_value_gets_the_same_packets() -> None:
 
 def test_steady_and_random_arrivals_have_their_rate() -> None:
     """Even arrivals meet a free worker each; random ones sometimes wait."""
-    settings = {"threads": 4, "processors": 2, "concurrency": 2, "packets": 5000, "switch_cost": 0}
-    even = run("cpu=5ms", arrivals="steady=300", **settings).points[0]
-    random = run("cpu=5ms", arrivals="rate=300", **settings).points[0]
+    even, random = (
+        run("cpu=5ms", arrivals=arrivals, threads=4, processors=2, concurrency=2, packets=5000, switch_cost=0).points[0]
+        for arrivals in ("steady=300", "rate=300")
+    )
     assert even.throughput == pytest.approx(300, rel=0.001)
     assert random.throughput == pytest.approx(300, rel=0.05)
     assert even.mean(lambda each: each.wait.longest) == 0
