@@ -17,7 +17,7 @@ from .drawing import Chart, Line, draw_chart, ticks_to
 from .measures import Point, Run
 from .presets import Preset
 from .results import Result
-from .text import decisive, knee_run
+from .text import chart_points, decisive, knee_run
 
 STYLE = """
 .iocp-experiment{--ink:#1b1f24;--dim:#57606a;--paper:#fff;--edge:#d0d7de;--knee:#1a7f37;--wash:#eaf6ec;
@@ -89,9 +89,9 @@ def _sections(result: Result, preset: Preset | None) -> Iterator[str]:
     yield "</div>\n<h2>Over time</h2>\n"
     knee = knee_run(result)
     yield f'<div class="charts">\n{draw_chart(_threads_over_time(knee))}{draw_chart(_queue_over_time(knee))}</div>\n'
-    others = [point.runs[0] for point in result.points if point.concurrency != knee.concurrency]
+    others = [point.runs[0] for point in chart_points(result) if point.concurrency != knee.concurrency]
     if others:
-        yield '<details><summary>The other values</summary>\n<div class="charts">\n'
+        yield '<details><summary>Other values</summary>\n<div class="charts">\n'
         for run in others:
             yield draw_chart(_threads_over_time(run)) + draw_chart(_queue_over_time(run))
         yield "</div>\n</details>\n"

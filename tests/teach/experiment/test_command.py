@@ -33,6 +33,15 @@ def test_the_issues_own_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(re.findall(r"(?m)^ +\d+ +\d+\.\d .*%<?$", output)) == 12
 
 
+def test_the_readmes_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the README shows are the last lines of what it runs."""
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"```console\n\$ iocp-emu (experiment .*)\n((?:.+\n)+)```", readme)
+    assert found is not None
+    assert main(found.group(1).split()) == 0
+    assert capsys.readouterr().out.endswith("\n\n" + found.group(2))
+
+
 def test_every_option_reaches_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
     """What is asked for is what the JSON document says was done."""
     options = {

@@ -15,8 +15,13 @@ from iocp_emu.teach.experiment.sweep import interpreter_lock
 
 
 def leftovers() -> list[str]:
-    """Threads of an experiment that are still there."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("worker-")]
+    """Threads of an experiment that do not go: to the kernel they have ended, the interpreter may need a moment."""
+    deadline = time.monotonic() + 30
+    while True:
+        names = [thread.name for thread in threading.enumerate() if thread.name.startswith("worker-")]
+        if not names or time.monotonic() > deadline:
+            return names
+        time.sleep(0.001)
 
 
 def test_every_packet_is_counted_and_nothing_is_left() -> None:
