@@ -125,8 +125,8 @@ class Settings:
             raise ValueError("each concurrency value can be tried once; use repeat to measure it more often")
         if isinstance(self.arrivals, Closed) and self.arrivals.clients is not None:
             _check_range("clients", self.arrivals.clients, 1, MOST_PACKETS)
-        if isinstance(self.arrivals, Open) and not 0 < self.arrivals.rate <= 1e9:
-            raise ValueError(f"a rate is above 0 and at most 1e9 packets per second, not {self.arrivals.rate}")
+        if isinstance(self.arrivals, Open) and not 1e-6 <= self.arrivals.rate <= 1e9:
+            raise ValueError(f"a rate is from 1e-6 to 1e9 packets per second, not {self.arrivals.rate}")
         if not 1e-6 <= self.time_slice < math.inf:
             raise ValueError(f"the time slice must be a microsecond or more, not {self.time_slice} s")
         if not 0 <= self.switch_cost <= self.time_slice:

@@ -47,6 +47,8 @@ class _Stage:
             settings.processors, time_slice=settings.time_slice, context_switch_cost=settings.switch_cost
         )
         self._port = self._simulation.create_port(concurrency)
+        self._get = Get(self._port)
+        self._draw = compile_work(settings.work, _operation)
         self._arriving = Random(f"arrivals {seed}")
         self._working = Random(f"work {seed}")
         self._tally = Tally.empty()
@@ -77,7 +79,7 @@ class _Stage:
     def _worker(self) -> Operations:
         """The loop of one thread; everything that a packet costs here it costs a million times."""
         simulation, tally, queue = self._simulation, self._tally, self._port.queue
-        get, draw, random = Get(self._port), compile_work(self._settings.work, _operation), self._working
+        get, draw, random = self._get, self._draw, self._working
         packets, is_closed = self._settings.packets, isinstance(self._settings.arrivals, Closed)
         waits, services = tally.waits, tally.services
         while True:

@@ -19,7 +19,9 @@ from collections.abc import Callable
 from random import Random
 
 from ... import CompletionPort, Event, PortClosed, SpawnedThread, spawn
+from ...runtime.ambient import current_system
 from ...runtime.chance import Exponential
+from ...runtime.virtual_system import VirtualSystem
 from ...runtime.virtual_time import NANOSECONDS, to_seconds
 from ..tour_port import context_switches
 from .measures import Run, Sample, Samples, Tally, to_run
@@ -36,8 +38,10 @@ def measure(settings: Settings, concurrency: int, repetition: int, report: Calla
     """One run; `report` hears now and then which share of the packets is finished.
 
     Blocks until the last packet is finished.  Raises what a worker raised, `RuntimeError` when the operating system has
-    no more threads.
+    no more threads, or inside a `Simulation`, where there are no real threads.
     """
+    if isinstance(current_system(), VirtualSystem):
+        raise RuntimeError("real threads cannot be measured inside a Simulation: leave it first")
     stage = _Stage(settings, concurrency, repetition, report)
     try:
         return stage.run()

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from iocp_emu import Simulation
 from iocp_emu.runtime.threads import gil_is_enabled
 from iocp_emu.teach.experiment import Progress, make_settings, run, runs_of, threaded
 from iocp_emu.teach.experiment.sweep import interpreter_lock
@@ -111,6 +112,14 @@ def test_an_error_of_a_worker_comes_out(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ZeroDivisionError, match="a worker"):
         run("cpu=1ms", engine="threads", threads=2, concurrency=1, packets=5)
     assert not leftovers()
+
+
+def test_inside_a_simulation_there_are_no_real_threads() -> None:
+    """Said at once, with what to do; the simulation of the experiment is one of its own, and runs there too."""
+    with Simulation():
+        with pytest.raises(RuntimeError, match="inside a Simulation: leave it first"):
+            run("cpu=1ms", engine="threads", threads=2, concurrency=1, packets=5)
+        assert run("cpu=1ms", threads=2, concurrency=1, packets=5).points[0].throughput == pytest.approx(1000)
 
 
 def test_computing_where_clocks_of_threads_are_coarse() -> None:
