@@ -146,7 +146,7 @@ def _cause(result: Result, index: int) -> Cause:
             return Cause.PROCESSORS
         if point.limit < settings.processors:
             return Cause.REPLACED
-    if result.interpreter_lock and use * settings.processors >= BUSY * 0.9:
+    if result.interpreter_lock and (use * settings.processors >= BUSY or not _waits(settings)):
         return Cause.LOCK
     if point.limit > settings.processors and isinstance(settings.arrivals, Open):
         return Cause.SHARING
@@ -163,16 +163,18 @@ def _cause(result: Result, index: int) -> Cause:
     return Cause.OTHER
 
 
+def _waits(settings: Settings) -> bool:
+    return settings.work.uses(Kind.BLOCK) or settings.work.uses(Kind.HIDDEN)
+
+
 def _parked(settings: Settings, point: Point) -> float:
     return settings.threads - point.mean(lambda run: run.active) - point.mean(lambda run: run.blocked)
 
 
 def _sentence(result: Result, point: Point, cause: Cause) -> str:
     settings = result.settings
-    value = f"{point.concurrency}" if point.concurrency else f"0, which means {point.limit},"
+    value = f"{point.concurrency}" if point.concurrency else f"0 (which means {point.limit})"
     busy = f"{point.mean(lambda run: run.processor_use):.0%} busy"
-    if point.concurrency == 0 and cause is Cause.PROCESSORS:
-        value = f"0, which means {point.limit}"
     match cause:
         case Cause.ALONE:
             return f"{value}: only this value was measured, so there is nothing to compare it with."

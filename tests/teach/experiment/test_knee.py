@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from iocp_emu.teach.experiment import Cause, Result
@@ -78,6 +80,11 @@ def test_the_lock_of_the_interpreter_is_named() -> None:
     assert locked.knee.cause is Cause.LOCK
     assert "one thread at a time computes, because of the interpreter's lock (the GIL)" in locked.knee.sentence
     assert any("0.96 of 4 were measured" in note for note in locked.notes)
+    waiting = made_result([100, 200, 200], use=0.24, work="cpu=5ms,block=5ms")
+    runs = [run for point in waiting.points for run in point.runs]
+    assert Result.of(waiting.settings, runs, interpreter_lock=True).knee.cause is Cause.LOCK
+    slow = Result.of(waiting.settings, [replace(run, processor_use=0.1) for run in runs], interpreter_lock=True)
+    assert slow.knee.cause is Cause.OTHER
     free = Result.of(made.settings, [run for point in made.points for run in point.runs], interpreter_lock=False)
     assert free.notes == (
         "This Python runs without the GIL: its threads compute side by side, as the port's rules assume.",
@@ -90,6 +97,6 @@ def test_zero_stands_where_its_meaning_does() -> None:
     runs = [made_run(8, 8, 400), made_run(0, 4, 400, processor_use=1.0), made_run(2, 2, 200)]
     result = Result.of(settings, runs)
     assert [point.concurrency for point in result.points] == [2, 0, 8]
-    assert result.knee.sentence.startswith("0, which means 4 = the processors")
+    assert result.knee.sentence.startswith("0 (which means 4) = the processors")
     with pytest.raises(KeyError):
         result.at(4)
