@@ -109,9 +109,6 @@ def show_experiment(
 
 def _complaint(files: Files) -> str | None:
     """Why these files cannot be written."""
-    pictures = [form for form in files if form.is_picture]
-    if pictures and find_spec("matplotlib") is None:
-        return f"--{pictures[0].value} needs matplotlib, of the extra plot: pip install 'iocp-emu[plot]'"
     if sum(path == STANDARD_OUTPUT for path in files.values()) > 1:
         return "only one file can go to the standard output"
     for form, path in files.items():
@@ -124,6 +121,9 @@ def _complaint(files: Files) -> str | None:
             return f"cannot write {path!a}: it is a directory"
         if not os.path.isdir(directory):
             return f"cannot write {path!a}: there is no directory {directory!a}"
+    pictures = [form for form in files if form.is_picture]
+    if pictures and find_spec("matplotlib") is None:
+        return f"--{pictures[0].value} needs matplotlib, of the extra plot: pip install 'iocp-emu[plot]'"
     return None
 
 

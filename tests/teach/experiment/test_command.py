@@ -230,7 +230,6 @@ def in_a_terminal(arguments: list[str], until: bytes = b"", signal_number: int |
 )
 def test_ctrl_c_reports_what_was_measured(engine: str, work: str) -> None:
     """130, with the runs until then reported and a note that there should have been more."""
-    pytest.importorskip("rich")
     packets = {"simulation": "20000", "threads": "8"}[engine]
     status, shown = in_a_terminal(
         ["experiment", "--engine", engine, "--work", work, "--packets", packets, "--concurrency", "1..900"],
