@@ -243,7 +243,7 @@ def _notes(result: Result) -> Iterable[str]:
         )
     if result.interpreter_lock is False:
         yield "This Python runs without the GIL: its threads compute side by side, as the port's rules assume."
-    if settings.engine is Engine.THREADS and settings.repeat > 1:
+    if settings.repeat > 1:
         yield _spread_note(result)
     late = [point for point in points if _falls_behind(settings, point)]
     if late:
@@ -271,8 +271,9 @@ def _spread_note(result: Result) -> str:
     points = result.points
     throughput = max(points, key=lambda point: point.spread(lambda run: run.throughput).relative)
     latency = max(points, key=lambda point: point.spread(lambda run: run.latency.p95).relative)
+    alike = "" if result.settings.engine is Engine.SIMULATION else "No two runs on real threads are alike. "
     return (
-        "No two runs on real threads are alike. Standard deviation over the runs of one value, at most: "
+        f"{alike}Standard deviation over the runs of one value, at most: "
         f"{throughput.spread(lambda run: run.throughput).relative:.1%} of the throughput (at "
         f"{throughput.concurrency}), {latency.spread(lambda run: run.latency.p95).relative:.1%} of the latency's p95 "
         f"(at {latency.concurrency}). Values within {tolerance_of(result):.0%} of the best count as equal."
