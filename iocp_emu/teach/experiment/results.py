@@ -125,7 +125,11 @@ def find_knee(result: Result) -> Knee:
 
 def tolerance_of(result: Result) -> float:
     """How far below the best a value may stay and still be practically as good, as a share."""
-    errors = [point.spread(lambda run: run.throughput).relative / sqrt(len(point.runs)) for point in result.points]
+    by_latency = isinstance(result.settings.arrivals, Open)
+    errors = [
+        point.spread(lambda run: run.latency.mean if by_latency else run.throughput).relative / sqrt(len(point.runs))
+        for point in result.points
+    ]
     return min(max(min(TOLERANCE, 0.5 / result.settings.processors), 2 * max(errors)), MOST_TOLERANCE)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from iocp_emu.teach.experiment import Cause, Result
+from iocp_emu.teach.experiment import Cause, Result, Times
 from iocp_emu.teach.experiment.results import tolerance_of
 from tests.teach.experiment.laws import made_result, made_run
 
@@ -45,11 +45,21 @@ def test_runs_that_differ_much_widen_the_tolerance() -> None:
     assert made_result([80, 90]).knee.concurrency == 2
 
 
+def test_at_a_rate_the_latencies_of_the_runs_count() -> None:
+    """Where latency decides, it is its spread that widens the tolerance, and not the throughput's."""
+    made = made_result([100], arrivals="rate=100", repeat=2)
+    runs = [
+        replace(made.points[0].runs[0], repetition=index, latency=Times(mean, mean, mean, mean, mean))
+        for index, mean in enumerate((1.0, 1.2))
+    ]
+    assert tolerance_of(Result.of(made.settings, runs)) == pytest.approx(2 * 0.1 / 1.1)
+
+
 def test_at_a_rate_the_latency_decides() -> None:
     """The throughput is given then; a larger value with half the mean latency is the knee."""
     result = made_result([100, 100, 100], arrivals="rate=100")
-    slow, fast = result.points[0].runs[0], made_run(3, 3, 100)
-    runs = [made_run(value, value, 100, latency=slow.latency.__class__(2, 2, 2, 2, 2)) for value in (1, 2)]
+    fast = made_run(3, 3, 100)
+    runs = [made_run(value, value, 100, latency=Times(2, 2, 2, 2, 2)) for value in (1, 2)]
     assert Result.of(result.settings, [*runs, fast]).knee.concurrency == 3
 
 
