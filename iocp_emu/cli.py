@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 
 from . import __version__
@@ -37,6 +39,9 @@ COMMANDS = {
     "rules": Command("look up the rules of completion ports", "teach.rules_command"),
     "trace": Command("record a script, and show recordings as text or as a page", "teach.trace_command"),
     "explain": Command("say step by step what a recording shows, and why", "teach.explain_command"),
+    "experiment": Command(
+        "try one concurrency value after the other, and say which to choose", "teach.experiment.command"
+    ),
     "doctor": Command("show which blocking calls detect_blocking() sees here", "teach.doctor_command"),
     "serve": Command("serve the files of a directory over HTTP from one completion port", "teach.serve_command"),
 }
@@ -58,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        arguments = _parser(argv).parse_args(argv)
+        parser = _parser(argv)
+        arguments, rest = parser.parse_known_args(argv)
+        if rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}{_meant(rest, arguments.options)}")
     except SystemExit as end:  # how argparse ends after --help, --version and errors
         return end.code if isinstance(end.code, int) else 0
     status: int = arguments.run(arguments)
@@ -79,8 +87,16 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         subparser = commands.add_parser(name, help=command.summary)
         if name == asked:
             import_module(f".{command.module}", __package__).configure(subparser)
+            subparser.set_defaults(options=re.findall(r"(?m)^ +(?:-\w, )?(--[\w-]+)", subparser.format_help()))
     if asked is not None and asked not in COMMANDS:
         from .teach.arguments import unknown
 
         parser.error(unknown("command", asked, COMMANDS))
     return parser
+
+
+def _meant(rest: Sequence[str], options: Sequence[str]) -> str:
+    """The option that the first unknown one was likely meant to be, or nothing."""
+    word = next((each.partition("=")[0] for each in rest if each.startswith("--")), None)
+    close = get_close_matches(word, options, n=1) if word is not None else []
+    return f" (did you mean {close[0]!r}?)" if close else ""

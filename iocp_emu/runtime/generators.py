@@ -207,6 +207,24 @@ class Sleep(Operation):
         return _PENDING
 
 
+class HiddenSleep(Operation):
+    """Wait for `seconds` with nobody reporting it: no processor is needed, and the slot stays taken."""
+
+    __slots__ = ("duration",)
+
+    def __init__(self, seconds: float) -> None:
+        self.duration = to_nanoseconds(seconds)
+
+    def begin(self, simulation: GeneratorSimulation, worker: Worker) -> Any:
+        """To the kernel the worker is runnable throughout, so there is nothing to tell it."""
+        simulation.wait(worker, self)
+        simulation.at(simulation.clock + self.duration, lambda: simulation.ready.append(worker))
+        return _PENDING
+
+    def end(self, simulation: GeneratorSimulation, worker: Worker) -> Any:
+        """None."""
+
+
 class Wait(Operation):
     """Wait until one of `objects` is signalled: the NTSTATUS (Q-23)."""
 

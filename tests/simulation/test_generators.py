@@ -13,7 +13,7 @@ from iocp_emu import CompletionPort, Simulation, compute, sleep
 from iocp_emu.kernel.invariants import check_port
 from iocp_emu.kernel.queue import RemoveOutcome
 from iocp_emu.runtime.chance import Exponential
-from iocp_emu.runtime.generators import Compute, GeneratorSimulation, Get, Operations, Sleep, Wait
+from iocp_emu.runtime.generators import Compute, GeneratorSimulation, Get, HiddenSleep, Operations, Sleep, Wait
 from iocp_emu.status import STATUS_TIMEOUT, STATUS_WAIT_0
 
 
@@ -81,6 +81,35 @@ def test_blocking_frees_the_slot() -> None:
         simulation.post(port, number)
     assert simulation.run() == pytest.approx(0.012, abs=0.001)
     assert most[0] > 1
+    check_port(port)
+
+
+def test_hidden_waiting_keeps_the_slot_and_no_processor() -> None:
+    """Q-02, Q-29: to the kernel such a worker is runnable, so no other gets in; its processor is free."""
+    simulation = GeneratorSimulation(processors=1)
+    port = simulation.create_port(1)
+    log: list[tuple[str, float]] = []
+
+    def worker(name: str) -> Operations:
+        yield Get(port)
+        yield HiddenSleep(0.5)
+        assert port.queue.current_count == 1
+        yield Compute(0.25)
+        log.append((name, simulation.now))
+
+    def stranger() -> Operations:
+        yield Compute(0.5)
+        log.append(("stranger", simulation.now))
+
+    for name in ("first", "second"):
+        simulation.spawn(worker(name))
+    simulation.run()
+    simulation.post(port)
+    simulation.post(port)
+    simulation.spawn(stranger())
+    simulation.run()
+    # The second to park is the first to go (Q-07); the other has its packet once that one has ended (Q-28).
+    assert log == [("stranger", 0.5), ("second", 0.75), ("first", 1.5)]
     check_port(port)
 
 
