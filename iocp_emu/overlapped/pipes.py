@@ -67,8 +67,12 @@ class FarEnd(Protocol):
         Whoever reads of it moves its `position`, and reports that with `consumed`, within this call or later.
         """
 
-    def withdraw(self, parcel: Parcel) -> None:
-        """What is unread of a parcel that waits is taken back; no more of it is reported."""
+    def withdraw(self, parcel: Parcel) -> bool:
+        """Take back what is unread of a parcel that waits; whether that is done, and no more of it is reported.
+
+        If not, `PipeEnd.withdrawn` is called when it is, with `position` where the reader left it.
+        """
+        ...
 
     def consumed(self, parts: list[Part]) -> None:
         """These parts of what was delivered have been read, in this order."""
@@ -344,9 +348,14 @@ class PipeEnd(IoDevice):
             finish(request, taken)
         self._report(parts)
 
-    def withdraw(self, parcel: Parcel) -> None:
+    def withdraw(self, parcel: Parcel) -> bool:
         """The unread rest of a parcel vanishes (fact k32pipe-cancelwrite)."""
         self.inbox.withdraw(parcel)
+        return True
+
+    def withdrawn(self, parcel: Parcel) -> None:
+        """A parcel is back that `withdraw` of the far end did not give back at once: its write ends (I-41)."""
+        self.outbox.withdraw(parcel, status.STATUS_CANCELLED)
 
     def consumed(self, parts: list[Part]) -> None:
         """What this end wrote was read: writes that fit now end."""
@@ -368,12 +377,18 @@ class PipeEnd(IoDevice):
     # -- called by the kernel, under its lock ------------------------------------------------------------------
 
     def cancel(self, request: IoRequest) -> None:
-        """Whatever waits ends at once; of a write the unread rest vanishes (I-41, fact k32pipe-cancelwrite)."""
+        """Whatever waits ends; of a write the unread rest vanishes (I-41, fact k32pipe-cancelwrite).
+
+        At once, but for a write to another process: that ends when it is known what was read there.
+        """
         parcel = request.operation
         if isinstance(parcel, Parcel):
-            if self.far is not None:
-                self.far.withdraw(parcel)
-            self.outbox.withdraw(parcel, status.STATUS_CANCELLED)
+            if parcel in self.outbox.recalled:
+                return
+            if self.far is None or self.far.withdraw(parcel):
+                self.withdrawn(parcel)
+            else:
+                self.outbox.recall(parcel)
             return
         self.inbox.readers.pop(request, None)
         self.listeners.pop(request, None)
