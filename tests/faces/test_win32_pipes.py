@@ -397,7 +397,10 @@ def test_what_is_no_pipe(machine: ThreadSystem, tmp_path: Any) -> None:
 
 
 def test_peeking(machine: ThreadSystem) -> None:
-    """PeekNamedPipe: data, bytes in all, and what is left of the message; 109, 230, 233 as the state has it."""
+    """PeekNamedPipe: data, bytes in all, and what is left of the message; 109, 230, 233 as the state has it.
+
+    C-17: it is a request: the file is signalled when it has ended, unless it was refused.
+    """
     server, client = pair(MESSAGES)
     assert win32.PeekNamedPipe(server) == (True, 0, 0, 0)
     write(client, b"hello")
@@ -409,12 +412,14 @@ def test_peeking(machine: ThreadSystem) -> None:
     assert bytes(buffer) == b"hello\0\0\0"
     assert win32.CloseHandle(client)
     assert win32.PeekNamedPipe(server).ret
+    assert win32.WaitForSingleObject(server, 0) == 0
     read(server)
     read(server)
-    assert refused(machine, win32.PeekNamedPipe, server) == 109
+    assert failing(win32.PeekNamedPipe, server) == 109
     assert win32.PeekNamedPipe(server) == (False, UNTOUCHED, UNTOUCHED, UNTOUCHED)
     assert win32.DisconnectNamedPipe(server)
-    assert refused(machine, win32.PeekNamedPipe, server) == 230
+    assert failing(win32.PeekNamedPipe, server) == 230
+    assert win32.WaitForSingleObject(server, 0) == 258
 
 
 def test_peeking_at_bytes(machine: ThreadSystem) -> None:
