@@ -422,6 +422,18 @@ def test_peeking(machine: ThreadSystem) -> None:
     assert win32.WaitForSingleObject(server, 0) == 258
 
 
+def test_i28_a_synchronous_end_is_signalled_after_each_operation(machine: ThreadSystem) -> None:
+    """I-28: the wait inside the call spends nothing of it; a refused operation leaves it unsignalled."""
+    server = serve()
+    client = win32.CreateFileW(NAME, RW, 0, win32.OPEN_EXISTING, 0)
+    for _ in range(2):
+        assert win32.WriteFile(client, b"abc", 3, OVERLAPPED()).ret
+        assert win32.WaitForSingleObject(client, 0) == 0
+    assert win32.CloseHandle(server)
+    assert not win32.WriteFile(client, b"abc", 3, OVERLAPPED()).ret
+    assert win32.WaitForSingleObject(client, 0) == 258
+
+
 def test_peeking_at_bytes(machine: ThreadSystem) -> None:
     """A byte pipe has no message of which something could be left."""
     server, client = pair()
