@@ -37,7 +37,6 @@ from .constants import (
 )
 from .socket_transfers import WSARecvMsg, WSASendMsg
 from .support import (
-    HANDLE_TAGS,
     MAXIMUM_DWORD,
     OVERLAPPED,
     UNTOUCHED,
@@ -264,7 +263,7 @@ def WSAGetOverlappedResult(s: Handle, lpOverlapped: OVERLAPPED | None, fWait: ob
     while (ended := me.perform(_ended, me, s, lpOverlapped)) is None:
         if not fWait:
             raise refusal(status.ERROR_IO_INCOMPLETE)
-        if handle_value(lpOverlapped.hEvent) & ~HANDLE_TAGS:
+        if handle_value(lpOverlapped.hEvent):
             wait_for([lpOverlapped.hEvent], INFINITE, False)
         else:
             me.system.wait((), timeout=PAUSE_SECONDS)

@@ -434,6 +434,19 @@ def test_i28_a_synchronous_end_is_signalled_after_each_operation(machine: Thread
     assert win32.WaitForSingleObject(client, 0) == 258
 
 
+@pytest.mark.parametrize("event", [1, 2, 3])
+def test_i07_the_low_bit_is_no_event(machine: ThreadSystem, event: int) -> None:
+    """I-07: hEvent with nothing but the bits that handles ignore is no NULL, and no handle either: 6, no packet."""
+    server, client = pair()
+    port = new_port()
+    assert win32.CreateIoCompletionPort(server, port, 1, 0)
+    overlapped = OVERLAPPED(hEvent=event)
+    assert failing(win32.ReadFile, server, bytearray(4), 4, overlapped) == 6
+    assert failing(win32.GetOverlappedResult, server, overlapped, True) == 6
+    write(client, b"x")
+    assert win32.GetQueuedCompletionStatus(port, 0).lpOverlapped is None
+
+
 def test_peeking_at_bytes(machine: ThreadSystem) -> None:
     """A byte pipe has no message of which something could be left."""
     server, client = pair()
