@@ -33,6 +33,7 @@ from .support import (
     buffer_to_write,
     caller,
     dword,
+    host_path,
     reports,
     reports_transfer,
 )
@@ -96,7 +97,7 @@ def ReadDirectoryChangesW(
 @reports(False)
 def CreateDirectoryW(lpPathName: str | os.PathLike[str]) -> bool:
     """Make a directory.  May block on the disk.  FALSE: 183 the name is taken, 3 no such parent, 5, host errors."""
-    name = os.fspath(lpPathName)
+    name = host_path(lpPathName)
     try:
         os.mkdir(name)
     except OSError as error:
@@ -111,7 +112,7 @@ def RemoveDirectoryW(lpPathName: str | os.PathLike[str]) -> bool:
     FALSE: 145 not empty, 32 somebody has it open who does not share that, 2, 3, 5, 267.  May block on the disk.
     """
     me = caller()
-    name = os.fspath(lpPathName)
+    name = host_path(lpPathName)
     try:
         with os.scandir(name) as entries:
             if any(entries):
@@ -130,7 +131,7 @@ def DeleteFileW(lpFileName: str | os.PathLike[str]) -> bool:
 
     FALSE: 2, 3, 5, 32 somebody has it open who does not share that.  May block on the disk.
     """
-    _delete(caller(), os.fspath(lpFileName), open_file)
+    _delete(caller(), host_path(lpFileName), open_file)
     return True
 
 

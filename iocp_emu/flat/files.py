@@ -56,6 +56,7 @@ from .support import (
     buffer_to_write,
     caller,
     dword,
+    host_path,
     map_rights,
     refusal,
     reports,
@@ -77,7 +78,6 @@ from .transfer import (
 )
 
 DEVICE_PREFIXES = ("\\\\.\\", "//./")
-LONG_PATH_PREFIX = "\\\\?\\"
 
 ANY_DATA = Access.FILE_READ_DATA | Access.FILE_WRITE_DATA
 """A byte-range lock needs one of these."""
@@ -120,8 +120,9 @@ def CreateFileW(
     With FILE_FLAG_OVERLAPPED requests may pend and the file can be associated with a port; without, every call waits.
     FILE_FLAG_NO_BUFFERING and FILE_FLAG_WRITE_THROUGH keep requests from ending within their call; attributes and other
     flags mean nothing here.  The last error becomes 0, or 183 when CREATE_ALWAYS or OPEN_ALWAYS found the file.
-    INVALID_HANDLE_VALUE: 2, 3, 5, 32 and 80 as on Windows, 87 for an unknown disposition, 231 when all instances of a
-    pipe are in use, other host errors.  May block on the disk, and for the answer of another process.
+    A backslash separates names, on every host.  INVALID_HANDLE_VALUE: 2, 3, 5, 32 and 80 as on Windows, 87 for an
+    unknown disposition, 231 when all instances of a pipe are in use, other host errors.  May block on the disk, and for
+    the answer of another process.
     """
     if not 1 <= dword(dwCreationDisposition) <= len(Disposition):
         raise NtError(status.STATUS_INVALID_PARAMETER)
@@ -153,9 +154,9 @@ def _open_by_name(me: Caller, name: str, options: OpenOptions, flags: int) -> Op
         return Opened(open_client(me.system, pipe, options.access, options.io_mode), existed=True)
     if is_name_of_afd(name):
         return Opened(open_afd(me.system, options.io_mode), existed=True)
-    name = name.removeprefix(LONG_PATH_PREFIX)
     if name.startswith(DEVICE_PREFIXES):
         raise NtError(status.STATUS_OBJECT_NAME_NOT_FOUND)
+    name = host_path(name)
     try:
         if flags & FILE_FLAG_BACKUP_SEMANTICS and os.path.isdir(name):
             return open_directory(me.system, name, options)

@@ -37,7 +37,6 @@ from .constants import (
 )
 from .socket_transfers import WSARecvMsg, WSASendMsg
 from .support import (
-    HANDLE_TAGS,
     MAXIMUM_DWORD,
     OVERLAPPED,
     UNTOUCHED,
@@ -251,18 +250,20 @@ def _ex_call(s: Handle, overlapped: OVERLAPPED | None, make: Callable[[Caller, S
 
 
 @winsock(SocketResult(False, UNTOUCHED, UNTOUCHED))
-def WSAGetOverlappedResult(s: Handle, lpOverlapped: OVERLAPPED, fWait: object) -> SocketResult:
+def WSAGetOverlappedResult(s: Handle, lpOverlapped: OVERLAPPED | None, fWait: object) -> SocketResult:
     """The result of a request on a socket, in Winsock's codes; `fWait`: wait for it, visibly (Q-23).
 
     TRUE sets the last error to 0.  FALSE with nothing written: 996 it goes on, 10038.  FALSE with the count: how it
-    failed, such as 10054.  The packet stays (vector sock-38).  O(packets queued).
+    failed, such as 10054.  87 without an OVERLAPPED.  The packet stays (vector sock-38).  O(packets queued).
     """
+    if lpOverlapped is None:
+        raise refusal(status.ERROR_INVALID_PARAMETER)
     me = caller()
     catch_up(me.system)
     while (ended := me.perform(_ended, me, s, lpOverlapped)) is None:
         if not fWait:
             raise refusal(status.ERROR_IO_INCOMPLETE)
-        if handle_value(lpOverlapped.hEvent) & ~HANDLE_TAGS:
+        if handle_value(lpOverlapped.hEvent):
             wait_for([lpOverlapped.hEvent], INFINITE, False)
         else:
             me.system.wait((), timeout=PAUSE_SECONDS)

@@ -29,7 +29,7 @@ from ..overlapped.pipe_names import (
     wait_for_instance,
 )
 from ..overlapped.pipe_queues import ReadMode
-from ..overlapped.pipes import BufferSizes, EndKind, PipeEnd, PipeType, WaitMode
+from ..overlapped.pipes import PEEK_HEADER, BufferSizes, EndKind, PipeEnd, PipeType, WaitMode
 from .constants import (
     FILE_FLAG_FIRST_PIPE_INSTANCE,
     FILE_FLAG_OVERLAPPED,
@@ -38,6 +38,7 @@ from .constants import (
     FILE_WRITE_ATTRIBUTES,
     FSCTL_PIPE_DISCONNECT,
     FSCTL_PIPE_LISTEN,
+    FSCTL_PIPE_PEEK,
     FSCTL_PIPE_TRANSCEIVE,
     GENERIC_READ,
     GENERIC_WRITE,
@@ -314,30 +315,25 @@ def GetNamedPipeServerProcessId(Pipe: Handle) -> ServerProcess:
 
 @reports(PeekedPipe(False, UNTOUCHED, UNTOUCHED, UNTOUCHED))
 def PeekNamedPipe(hNamedPipe: Handle, lpBuffer: Any = None, nBufferSize: int = 0) -> PeekedPipe:
-    """Look at what a read would bring, without taking it.
+    """Look at what can be read, without taking it: of messages the first, also where this end reads bytes.
 
     The counts: bytes copied, bytes that can be read, and bytes of this message beyond those copied.  TRUE also when
-    there is nothing.  FALSE: 109 the other end is closed and nothing is left, 230 no client, 233 a client that was
-    thrown out, 5, 6, 1 no pipe.  Never blocks.
+    there is nothing.  Being a request, it leaves the file signalled (C-17).  FALSE: 109 the other end is closed and
+    nothing is left, 230 no client, 233 a client that was thrown out, 5, 6, 1 no pipe.  Never blocks.
     """
-    me = caller()
     target = buffer_to_write(lpBuffer, nBufferSize)
-
-    def step() -> PeekedPipe:
-        file = me.lookup_any(hNamedPipe, FileObject, Access.FILE_READ_DATA)
-        end = file.device
-        if not isinstance(end, PipeEnd):
-            raise NtError(status.STATUS_INVALID_DEVICE_REQUEST)
-        peeked = end.peek(target)
-        has_messages = end.pipe.type is PipeType.MESSAGE
-        return PeekedPipe(
-            True, peeked.count, peeked.available, max(0, peeked.first - peeked.count) if has_messages else 0
-        )
-
-    return me.perform(step)
+    answer = memoryview(bytearray(PEEK_HEADER.size + len(target)))
+    outcome = control_and_wait(caller(), hNamedPipe, FSCTL_PIPE_PEEK, NOTHING, answer)
+    if status.is_error(outcome.status):
+        raise NtError(outcome.status)
+    _, available, _, first = PEEK_HEADER.unpack_from(answer)
+    count = outcome.transferred - PEEK_HEADER.size
+    if count:
+        target[:count] = answer[PEEK_HEADER.size : outcome.transferred]
+    return PeekedPipe(True, count, available, max(0, first - count))
 
 
-@reports(Transacted(False, UNTOUCHED))
+@reports(Transacted(False, 0))
 def TransactNamedPipe(
     hNamedPipe: Handle,
     lpInBuffer: Any,

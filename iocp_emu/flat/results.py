@@ -21,7 +21,6 @@ from .constants import (
     THREAD_TERMINATE,
 )
 from .support import (
-    HANDLE_TAGS,
     MAXIMUM_DWORD,
     OVERLAPPED,
     UNTOUCHED,
@@ -30,7 +29,6 @@ from .support import (
     Untouched,
     caller,
     dword,
-    handle_value,
     refusal,
     reports,
     reports_transfer,
@@ -64,8 +62,7 @@ def GetOverlappedResultEx(
     if lpOverlapped.is_pending:
         if not dword(dwMilliseconds):
             raise refusal(status.ERROR_IO_INCOMPLETE)
-        has_event = handle_value(lpOverlapped.hEvent) & ~HANDLE_TAGS
-        code = wait_for([lpOverlapped.hEvent if has_event else hFile], dwMilliseconds, bAlertable)
+        code = wait_for([lpOverlapped.hEvent or hFile], dwMilliseconds, bAlertable)
         if code in (status.STATUS_TIMEOUT, status.STATUS_USER_APC):
             raise NtError(code)
     succeeded = lpOverlapped.is_pending or reports_transfer(lpOverlapped.status)

@@ -11,6 +11,7 @@ Own rule.  Plain calls queue no packet, whatever the socket is associated with (
 
 from __future__ import annotations
 
+import errno
 import os
 import socket as host
 import struct
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from .. import status
 from ..kernel.objects import NtError
-from ..overlapped.host_sockets import Address, non_blocking, readable_bytes, status_of
+from ..overlapped.host_sockets import Address, readable_bytes, status_of
 from ..overlapped.socket_requests import Accept, ConnectNow
 from ..overlapped.sockets import Shutdown, SocketDevice, close_socket, may_be_descriptor, shut_down
 from .constants import (
@@ -231,12 +232,12 @@ def connect(s: Handle, name: Address) -> int:
 
 
 def _connect_now(device: SocketDevice, target: Address) -> None:
-    try:
-        with non_blocking(device.host.fileno()):
-            device.host.connect(target)
-    except BlockingIOError:
+    code = device.host.connect_now(target)
+    if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
         device.was_connected = True
-        raise NtError(status.STATUS_DEVICE_NOT_READY) from None
+        raise NtError(status.STATUS_DEVICE_NOT_READY)
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 @winsock(Accepted(INVALID_SOCKET, None))

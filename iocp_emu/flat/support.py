@@ -15,6 +15,7 @@ from __future__ import annotations
 import enum
 import functools
 import operator
+import os
 import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
@@ -399,6 +400,13 @@ def reports_transfer(code: int) -> bool:
 
 
 # -- arguments ---------------------------------------------------------------------------------------------------
+
+LONG_PATH_PREFIX: Final = "\\\\?\\"
+
+
+def host_path(name: str | os.PathLike[str]) -> str:
+    """A Win32 path as the host has it: without the prefix for long ones, and with the host's separator."""
+    return os.fspath(name).removeprefix(LONG_PATH_PREFIX).replace("\\", os.sep)
 
 
 def alertability(flag: object) -> Alertability:

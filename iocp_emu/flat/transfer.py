@@ -25,7 +25,6 @@ from .constants import (
     EVENT_MODIFY_STATE,
 )
 from .support import (
-    HANDLE_TAGS,
     MAXIMUM_DWORD,
     OVERLAPPED,
     Caller,
@@ -99,7 +98,7 @@ def device_of(file: FileObject) -> IoDevice:
 def ask_of(me: Caller, order: Order) -> Ask:
     """An `Ask` with the event itself; STATUS_INVALID_HANDLE and others for a bad event (fact ntpipe-badevent)."""
     event = None
-    if handle_value(order.event) & ~HANDLE_TAGS:
+    if handle_value(order.event):
         event = me.perform(me.lookup, order.event, Event, EVENT_MODIFY_STATE)
     return Ask(order.block, order.context, event, order.apc)
 

@@ -214,7 +214,8 @@ class FileObject(Waitable):
             and process in (None, request.thread.process)
             and block in (None, request.block)
         ]
-        for request in found:
+        # The newest first: the lists of outstanding requests are stacks, in Windows as in Wine.
+        for request in reversed(found):
             request.cancel()
         return len(found)
 
@@ -232,7 +233,7 @@ class FileObject(Waitable):
     def on_process_handles_closed(self, process: Process) -> None:
         """I-33: handles live on in another process, but this one's thread-agnostic requests are cancelled."""
         if self.handle_count:
-            for request in list(self.requests):
+            for request in reversed(list(self.requests)):
                 if request.thread.process is process and request.is_agnostic:
                     request.cancel()
 

@@ -266,7 +266,7 @@ class KernelThread(Waitable):
         self.kernel.lose(result)
         for mutant in list(self.mutants):
             mutant.abandon(self)
-        for request in list(self.requests):
+        for request in reversed(list(self.requests)):
             request.on_thread_exit()
         self.wake_waits()
         process = self.process

@@ -202,7 +202,10 @@ def _wait_for_end(
     verb: Callable[[Ask], tuple[IoRequest, int]],
     begun: Callable[[], None] | None,
 ) -> int:
-    """As `issue` for a synchronous file object; the caller's event is set last, so that waiting here spends nothing."""
+    """As `issue` for a synchronous file object; the caller's event, or the file's own, is set last (I-28).
+
+    So waiting here spends nothing of what others wait for.
+    """
     ended = system.perform(_new_event, system)
     try:
         request, code = system.perform(verb, replace(ask, event=ended))
@@ -214,8 +217,8 @@ def _wait_for_end(
             except BaseException:
                 system.perform(request.cancel)
                 raise
-        if ask.event is not None and ended.signalled:
-            system.perform(ask.event.set)
+        if ended.signalled:
+            system.perform(request.file.signal if ask.event is None else ask.event.set)
         return request.status
     finally:
         system.perform(ended.dereference)

@@ -118,9 +118,13 @@ class BorrowedSocket(socket.SocketType):
         return accepted
 
     def connect_now(self, address: Address) -> int:
-        """Begin to connect; the host's errno, 0 when that was all."""
+        """Begin to connect, also after an attempt that has failed; the host's errno, 0 when that was all."""
         with non_blocking(self.fileno()):
-            return self.connect_ex(address)
+            code = self.connect_ex(address)
+            if code == errno.ECONNABORTED:
+                # Linux tells of the attempt before, once, and only then takes another one.
+                code = self.connect_ex(address)
+            return code
 
     def receive(self, buffers: Sequence[memoryview], flags: int) -> int:
         """Bytes of a stream."""

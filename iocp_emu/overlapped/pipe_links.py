@@ -80,10 +80,11 @@ class HostLink:
             self._flush()
         self._rewatch()
 
-    def withdraw(self, parcel: Parcel) -> None:
+    def withdraw(self, parcel: Parcel) -> bool:
         """The rest of a write is taken back."""
         self._unsent.pop(parcel, None)
         self._rewatch()
+        return True
 
     def consumed(self, parts: list[Part]) -> None:
         """The near end has read: more may be fetched."""

@@ -8,6 +8,7 @@ read (fact k32pipe-quota).  Until then the parcel holds the writer's own buffer;
 
     settled          bytes of ended writes that nobody has read
     waiting          parcels whose writes have not ended, oldest first; all stand behind the settled ones
+    recalled         parcels whose writes are being cancelled, where the other side must say first what it has read
     in_flight        parcels that are not read to the end: a flush waits until there is none
 
 Rules of this file: I-04, I-11, table 6.6 (partial message, zero bytes); facts k32pipe-quota, k32pipe-zero,
@@ -181,13 +182,14 @@ class Inbox:
 class Outbox:
     """What one end has written and the other has not read; `quota` in bytes."""
 
-    __slots__ = ("flushes", "in_flight", "quota", "settled", "waiting")
+    __slots__ = ("flushes", "in_flight", "quota", "recalled", "settled", "waiting")
 
     def __init__(self, quota: int) -> None:
         self.quota = quota
         self.settled = 0
         self.in_flight = 0
         self.waiting: OrderedDict[Parcel, None] = OrderedDict()
+        self.recalled: dict[Parcel, None] = {}
         self.flushes: OrderedDict[IoRequest, None] = OrderedDict()
 
     @property
@@ -209,11 +211,23 @@ class Outbox:
             self.in_flight -= part.is_rest
         self.settle()
 
-    def withdraw(self, parcel: Parcel, code: int) -> None:
-        """Take a waiting parcel back; its write fails with the NTSTATUS `code`."""
+    def recall(self, parcel: Parcel) -> None:
+        """A waiting parcel is on its way back: its write ends with `withdraw`, not because it fits the quota."""
         del self.waiting[parcel]
+        self.recalled[parcel] = None
+        self.settle()
+
+    def withdraw(self, parcel: Parcel, code: int) -> None:
+        """A parcel is back: its write fails with the NTSTATUS `code`, or has succeeded if all of it was read before."""
+        if parcel in self.recalled:
+            del self.recalled[parcel]
+        else:
+            del self.waiting[parcel]
         self.in_flight -= 1
-        parcel.fail_write(code)
+        if parcel.unread:
+            parcel.fail_write(code)
+        else:
+            parcel.end_write()
         self.settle()
 
     def settle(self) -> None:
@@ -229,8 +243,10 @@ class Outbox:
             self._end_flushes(status.STATUS_SUCCESS)
 
     def fail(self, code: int) -> None:
-        """The other side is gone: end every write and flush with the NTSTATUS `code`."""
+        """The other side is gone: writes and flushes end with the NTSTATUS `code`, recalled writes as cancelled."""
         self.settled = self.in_flight = 0
+        while self.recalled:
+            self.recalled.popitem()[0].fail_write(status.STATUS_CANCELLED)
         while self.waiting:
             self.waiting.popitem(last=False)[0].fail_write(code)
         self._end_flushes(code)

@@ -18,7 +18,8 @@ Rules of this file: table 6.6 (pipes) by way of the near end; I-41 to I-44; fact
 k32pipe-cancelwrite, k32pipe-procexit.
 
 Own rules.  Everything but `wind_up` runs under the kernel lock and never blocks.  What waits to go out is bounded: one
-buffer, one report per unit.  A cancel ends a write at once, even if the other side reads it at this moment (I-41).
+buffer, one report per unit.  A cancelled write of which anything has gone out ends when the other side has said what it
+has read of it, however long that takes: no write is reported as cancelled that was read or will be (I-41).
 Whatever the other side may not say, and half a frame for a long time, is the end of this pipe, as if that side had been
 closed, and of nothing else; a process that is stopped is no nonsense.  After a fork the child forgets the connection.
 """
@@ -64,26 +65,30 @@ WIND_UP_PAUSE_SECONDS = 0.001
 class Unit:
     """What was sent under one number: how much of it nobody has read yet, and of which parcel it is.
 
-    `parcel` None: it has been withdrawn.
+    `is_complete`: all of it has been sent.
     """
 
     __slots__ = ("is_complete", "number", "parcel", "unread")
 
     def __init__(self, number: int, parcel: Parcel, size: int) -> None:
         self.number = number
-        self.parcel: Parcel | None = parcel
+        self.parcel = parcel
         self.unread = size
         self.is_complete = False
 
 
 class Shipment:
-    """A parcel on its way: how many of its unread bytes have been sent, and its units that are not read to the end."""
+    """A parcel on its way: how many of its unread bytes have been sent, and its units that are not read to the end.
 
-    __slots__ = ("sent", "units")
+    `is_withdrawn`: what is unread of it shall come back; nothing more of it is sent.
+    """
+
+    __slots__ = ("is_withdrawn", "sent", "units")
 
     def __init__(self) -> None:
         self.sent = 0
         self.units: dict[int, Unit] = {}
+        self.is_withdrawn = False
 
 
 class RemoteEnd:
@@ -144,16 +149,19 @@ class RemoteEnd:
         self._unsent[parcel] = None
         self._pump()
 
-    def withdraw(self, parcel: Parcel) -> None:
-        """The rest of a write is taken back, here and over there."""
+    def withdraw(self, parcel: Parcel) -> bool:
+        """The rest of a write is taken back, here at once, and over there when the other side has answered."""
         self._unsent.pop(parcel, None)
-        shipment = self._shipments.pop(parcel, None)
+        shipment = self._shipments.get(parcel)
         if shipment is None:
-            return
-        for unit in shipment.units.values():
-            unit.parcel = None
-            self._withdrawn.append(unit.number)
+            return True
+        if not shipment.units:
+            del self._shipments[parcel]
+            return True
+        shipment.is_withdrawn = True
+        self._withdrawn.extend(shipment.units)
         self._pump()
+        return False
 
     def consumed(self, parts: list[Part]) -> None:
         """The near end has read."""
@@ -250,7 +258,6 @@ class RemoteEnd:
         self._is_closing = True
         self._numbers.clear()
         self._parcels.clear()
-        self._read.clear()
 
     def _rewatch(self) -> None:
         """Have the reactor look for just what would let something go on."""
@@ -296,7 +303,9 @@ class RemoteEnd:
     def _unit_begun(self) -> Unit | None:
         """The unit that is not complete; it is the last one there is."""
         unit = self._units.get(self._next_number - 1)
-        return None if unit is None or unit.is_complete or unit.parcel is None else unit
+        if unit is None or unit.is_complete or self._shipments[unit.parcel].is_withdrawn:
+            return None
+        return unit
 
     def _pump(self) -> None:
         """Send what the host takes now."""
@@ -442,25 +451,36 @@ class RemoteEnd:
         if unit is None or frame.count > unit.unread:
             raise WireError("more read than was sent")
         parcel = unit.parcel
-        if parcel is not None and (not unit.is_complete or frame.is_last != (frame.count == unit.unread)):
+        shipment = self._shipments[parcel]
+        is_all = frame.count == unit.unread
+        if frame.is_last != is_all and not (frame.is_last and shipment.is_withdrawn):
             raise WireError("not read to the end, or beyond it")
+        if frame.count and not unit.is_complete:
+            raise WireError("read before it was sent")
         unit.unread -= frame.count
         self._under_way -= frame.count
-        if frame.is_last:
-            self._under_way -= unit.unread
-            del self._units[frame.number]
-        if parcel is None:
-            return
-        shipment = self._shipments[parcel]
         shipment.sent -= frame.count
         parcel.position += frame.count
         if frame.is_last:
+            self._under_way -= unit.unread
+            del self._units[frame.number]
             del shipment.units[frame.number]
+        if shipment.is_withdrawn:
+            self._take_answer(parcel, shipment)
+            return
         is_rest = not parcel.unread and not shipment.units
         if is_rest:
             del self._shipments[parcel]
         if self._near is not None:
             self._near.consumed([Part(parcel, frame.count, is_rest)])
+
+    def _take_answer(self, parcel: Parcel, shipment: Shipment) -> None:
+        """Something was said of a parcel that shall come back: it is back when all its units are settled."""
+        if shipment.units:
+            return
+        del self._shipments[parcel]
+        if self._near is not None:
+            self._near.withdrawn(parcel)
 
     def _take_back(self, number: int) -> None:
         """The other side has cancelled a write of which we may have read all, some or nothing."""

@@ -67,8 +67,12 @@ class FarEnd(Protocol):
         Whoever reads of it moves its `position`, and reports that with `consumed`, within this call or later.
         """
 
-    def withdraw(self, parcel: Parcel) -> None:
-        """What is unread of a parcel that waits is taken back; no more of it is reported."""
+    def withdraw(self, parcel: Parcel) -> bool:
+        """Take back what is unread of a parcel that waits; whether that is done, and no more of it is reported.
+
+        If not, `PipeEnd.withdrawn` is called when it is, with `position` where the reader left it.
+        """
+        ...
 
     def consumed(self, parts: list[Part]) -> None:
         """These parts of what was delivered have been read, in this order."""
@@ -117,8 +121,9 @@ class PipeEnd(IoDevice):
             parts: list[Part] = []
             taken = self.inbox.take(target, self.read_mode, parts)
             if taken is not None:
-                finish(request, taken)
+                # What this read ends over there has ended before the read itself has.
                 self._report(parts)
+                finish(request, taken)
             elif self.state is not PipeState.CONNECTED:
                 finish(request, Transferred(READ_REFUSALS[self.state]))
             elif self.wait_mode is WaitMode.NOWAIT:
@@ -160,13 +165,14 @@ class PipeEnd(IoDevice):
         """Write `data` as one message and read one into `target`; the NTSTATUS of the call (fact k32pipe-transact).
 
         PENDING until the answer is there; PIPE_BUSY when something is unread already, at once or after PENDING as the
-        profile has it; INVALID_PIPE_STATE unless messages are read; what WRITE_REFUSALS says where nobody can read.
+        profile has it; INVALID_PIPE_STATE unless this end is connected and reads messages, but PIPE_DISCONNECTED for a
+        client that was thrown out.
         """
 
         def begin(request: IoRequest) -> None:
-            if self.state is not PipeState.CONNECTED:
-                finish(request, Transferred(WRITE_REFUSALS[self.state]))
-            elif self.read_mode is not ReadMode.MESSAGE:
+            if self.state is PipeState.DISCONNECTED and self.kind is EndKind.CLIENT:
+                finish(request, Transferred(status.STATUS_PIPE_DISCONNECTED))
+            elif self.state is not PipeState.CONNECTED or self.read_mode is not ReadMode.MESSAGE:
                 finish(request, Transferred(status.STATUS_INVALID_PIPE_STATE))
             elif self.inbox.parcels:
                 if file.profile.busy_transaction_pends:
@@ -180,12 +186,16 @@ class PipeEnd(IoDevice):
         return issue(system, file, ask, None, begin)
 
     def peek(self, target: memoryview) -> Peeked:
-        """Under the kernel lock: copy what a read would bring, and leave it; refusals as `NtError`, PEEK_REFUSALS."""
+        """Under the kernel lock: copy what can be read, and leave it; refusals as `NtError`, PEEK_REFUSALS.
+
+        Of messages the first one, also where this end reads bytes.
+        """
         if not self.inbox.parcels:
             refused_with = PEEK_REFUSALS.get((self.state, self.kind))
             if refused_with is not None:
                 raise NtError(refused_with)
-        return self.inbox.peek(target, self.read_mode)
+        has_messages = self.pipe.type is PipeType.MESSAGE
+        return self.inbox.peek(target, ReadMode.MESSAGE if has_messages else ReadMode.BYTE)
 
     def flush(self, system: ThreadSystem, file: FileObject) -> int:
         """Wait until the other end has read everything; the NTSTATUS.  Blocks, visibly (Q-23).
@@ -270,10 +280,12 @@ class PipeEnd(IoDevice):
             elif self.state in DISCONNECT_REFUSALS:
                 finish(request, Transferred(DISCONNECT_REFUSALS[self.state]))
             else:
-                far = self.far
-                self.peer_disconnected()
+                far = self._part(PipeState.DISCONNECTED)
+                self.inbox.fail_readers(status.STATUS_PIPE_DISCONNECTED)
+                self.inbox.clear()
                 if far is not None:
                     far.peer_disconnected()
+                self.outbox.fail(status.STATUS_PIPE_DISCONNECTED)
                 finish(request, Transferred(status.STATUS_SUCCESS))
 
         return issue(system, file, ask, None, begin)
@@ -321,7 +333,7 @@ class PipeEnd(IoDevice):
         has_messages = self.pipe.type is PipeType.MESSAGE
         messages = (peeked.parcels, peeked.first) if has_messages else (0, 0)
         PEEK_HEADER.pack_into(target, 0, self.state.value, peeked.available, *messages)
-        is_partial = peeked.count < (peeked.first if self.read_mode is ReadMode.MESSAGE else peeked.available)
+        is_partial = peeked.count < (peeked.first if has_messages else peeked.available)
         code = status.STATUS_BUFFER_OVERFLOW if is_partial else status.STATUS_SUCCESS
         return Transferred(code, PEEK_HEADER.size + peeked.count)
 
@@ -344,9 +356,14 @@ class PipeEnd(IoDevice):
             finish(request, taken)
         self._report(parts)
 
-    def withdraw(self, parcel: Parcel) -> None:
+    def withdraw(self, parcel: Parcel) -> bool:
         """The unread rest of a parcel vanishes (fact k32pipe-cancelwrite)."""
         self.inbox.withdraw(parcel)
+        return True
+
+    def withdrawn(self, parcel: Parcel) -> None:
+        """A parcel is back that `withdraw` of the far end did not give back at once: its write ends (I-41)."""
+        self.outbox.withdraw(parcel, status.STATUS_CANCELLED)
 
     def consumed(self, parts: list[Part]) -> None:
         """What this end wrote was read: writes that fit now end."""
@@ -354,11 +371,11 @@ class PipeEnd(IoDevice):
 
     def peer_closed(self) -> None:
         """The other end is closed: requests end as broken; what was delivered stays (I-43, fact k32pipe-closewrite)."""
-        self._sever(PipeState.CLOSING, status.STATUS_PIPE_BROKEN)
+        self._end(PipeState.CLOSING, status.STATUS_PIPE_BROKEN)
 
     def peer_disconnected(self) -> None:
         """The pipe is disconnected: requests end, what was delivered is lost."""
-        self._sever(PipeState.DISCONNECTED, status.STATUS_PIPE_DISCONNECTED)
+        self._end(PipeState.DISCONNECTED, status.STATUS_PIPE_DISCONNECTED)
         self.inbox.clear()
 
     def demand(self) -> int:
@@ -368,12 +385,18 @@ class PipeEnd(IoDevice):
     # -- called by the kernel, under its lock ------------------------------------------------------------------
 
     def cancel(self, request: IoRequest) -> None:
-        """Whatever waits ends at once; of a write the unread rest vanishes (I-41, fact k32pipe-cancelwrite)."""
+        """Whatever waits ends; of a write the unread rest vanishes (I-41, fact k32pipe-cancelwrite).
+
+        At once, but for a write to another process: that ends when it is known what was read there.
+        """
         parcel = request.operation
         if isinstance(parcel, Parcel):
-            if self.far is not None:
-                self.far.withdraw(parcel)
-            self.outbox.withdraw(parcel, status.STATUS_CANCELLED)
+            if parcel in self.outbox.recalled:
+                return
+            if self.far is None or self.far.withdraw(parcel):
+                self.withdrawn(parcel)
+            else:
+                self.outbox.recall(parcel)
             return
         self.inbox.readers.pop(request, None)
         self.listeners.pop(request, None)
@@ -385,14 +408,15 @@ class PipeEnd(IoDevice):
 
         What this end has written stays readable, but for writes that had not ended.
         """
-        far = self.far
-        self._sever(PipeState.CLOSED, status.STATUS_PIPE_BROKEN)
+        far = self._part(PipeState.CLOSED)
+        self.inbox.fail_readers(status.STATUS_PIPE_BROKEN)
         self.inbox.clear()
+        if far is not None:
+            far.peer_closed()
+        self.outbox.fail(status.STATUS_PIPE_BROKEN)
         self._end_listens(status.STATUS_PIPE_BROKEN)
         if self.kind is EndKind.SERVER:
             self.pipe.leave(self)
-        if far is not None:
-            far.peer_closed()
 
     # -- steps -------------------------------------------------------------------------------------------------
 
@@ -421,15 +445,24 @@ class PipeEnd(IoDevice):
         if self.far is not None:
             self.far.consumed(parts)
 
-    def _sever(self, state: PipeState, code: int) -> None:
-        """The other end is gone: every request but listens ends with `code`."""
+    def _part(self, state: PipeState) -> FarEnd | None:
+        """Leave the other end, which is returned; what this end has written and is not done with is taken back.
+
+        Whoever ends the pipe then ends its own reads, the requests of the other end, and its own writes: first what
+        waits on the way to it, then what waits on the way from it, as Windows and Wine do.
+        """
         far, self.far = self.far, None
         self.state = state
-        self.inbox.fail_readers(code)
         if far is not None:
             for parcel in self.outbox.waiting:
                 far.withdraw(parcel)
+        return far
+
+    def _end(self, state: PipeState, code: int) -> None:
+        """The other end is gone: every request but listens ends with `code`."""
+        self._part(state)
         self.outbox.fail(code)
+        self.inbox.fail_readers(code)
 
     def _end_listens(self, code: int) -> None:
         while self.listeners:

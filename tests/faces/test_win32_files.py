@@ -72,6 +72,18 @@ def test_refused_names(machine: ThreadSystem, path: Path) -> None:
     assert win32.CreateFileW("\\\\?\\" + str(path), win32.GENERIC_READ, SHARE_ALL, EXISTING, 0) != INVALID_HANDLE_VALUE
 
 
+def test_a_backslash_separates_names(machine: ThreadSystem, tmp_path: Path) -> None:
+    """In paths of files and directories, with the prefix for long ones too, on any host."""
+    directory = rf"{tmp_path}\one"
+    assert win32.CreateDirectoryW(directory)
+    handle = win32.CreateFileW(rf"\\?\{directory}\two", RW, SHARE_ALL, ALWAYS_NEW, ASYNC)
+    assert (tmp_path / "one" / "two").is_file()
+    assert win32.CloseHandle(handle)
+    assert win32.DeleteFileW(rf"{directory}\two")
+    assert win32.RemoveDirectoryW(directory)
+    assert not list(tmp_path.iterdir())
+
+
 def test_delete_on_close(machine: ThreadSystem, path: Path) -> None:
     """FILE_FLAG_DELETE_ON_CLOSE deletes the file with its last handle."""
     handle = open_(path, ASYNC | win32.FILE_FLAG_DELETE_ON_CLOSE)

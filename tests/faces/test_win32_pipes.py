@@ -397,7 +397,10 @@ def test_what_is_no_pipe(machine: ThreadSystem, tmp_path: Any) -> None:
 
 
 def test_peeking(machine: ThreadSystem) -> None:
-    """PeekNamedPipe: data, bytes in all, and what is left of the message; 109, 230, 233 as the state has it."""
+    """PeekNamedPipe: data, bytes in all, and what is left of the message; 109, 230, 233 as the state has it.
+
+    C-17: it is a request: the file is signalled when it has ended, unless it was refused.
+    """
     server, client = pair(MESSAGES)
     assert win32.PeekNamedPipe(server) == (True, 0, 0, 0)
     write(client, b"hello")
@@ -409,12 +412,39 @@ def test_peeking(machine: ThreadSystem) -> None:
     assert bytes(buffer) == b"hello\0\0\0"
     assert win32.CloseHandle(client)
     assert win32.PeekNamedPipe(server).ret
+    assert win32.WaitForSingleObject(server, 0) == 0
     read(server)
     read(server)
-    assert refused(machine, win32.PeekNamedPipe, server) == 109
+    assert failing(win32.PeekNamedPipe, server) == 109
     assert win32.PeekNamedPipe(server) == (False, UNTOUCHED, UNTOUCHED, UNTOUCHED)
     assert win32.DisconnectNamedPipe(server)
-    assert refused(machine, win32.PeekNamedPipe, server) == 230
+    assert failing(win32.PeekNamedPipe, server) == 230
+    assert win32.WaitForSingleObject(server, 0) == 258
+
+
+def test_i28_a_synchronous_end_is_signalled_after_each_operation(machine: ThreadSystem) -> None:
+    """I-28: the wait inside the call spends nothing of it; a refused operation leaves it unsignalled."""
+    server = serve()
+    client = win32.CreateFileW(NAME, RW, 0, win32.OPEN_EXISTING, 0)
+    for _ in range(2):
+        assert win32.WriteFile(client, b"abc", 3, OVERLAPPED()).ret
+        assert win32.WaitForSingleObject(client, 0) == 0
+    assert win32.CloseHandle(server)
+    assert not win32.WriteFile(client, b"abc", 3, OVERLAPPED()).ret
+    assert win32.WaitForSingleObject(client, 0) == 258
+
+
+@pytest.mark.parametrize("event", [1, 2, 3])
+def test_i07_the_low_bit_is_no_event(machine: ThreadSystem, event: int) -> None:
+    """I-07: hEvent with nothing but the bits that handles ignore is no NULL, and no handle either: 6, no packet."""
+    server, client = pair()
+    port = new_port()
+    assert win32.CreateIoCompletionPort(server, port, 1, 0)
+    overlapped = OVERLAPPED(hEvent=event)
+    assert failing(win32.ReadFile, server, bytearray(4), 4, overlapped) == 6
+    assert failing(win32.GetOverlappedResult, server, overlapped, True) == 6
+    write(client, b"x")
+    assert win32.GetQueuedCompletionStatus(port, 0).lpOverlapped is None
 
 
 def test_peeking_at_bytes(machine: ThreadSystem) -> None:

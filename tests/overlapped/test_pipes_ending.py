@@ -6,6 +6,8 @@ import gc
 import weakref
 from collections.abc import Callable
 
+import pytest
+
 from iocp_emu.overlapped.pipe_states import PipeState
 from iocp_emu.status import (
     STATUS_CANCELLED,
@@ -18,7 +20,7 @@ from iocp_emu.status import (
     STATUS_SUCCESS,
 )
 from tests.overlapped.pipe_ends import OpenedEnd, brought, connected, drain, open_, refused, serve
-from tests.overlapped.support import Operation, Rig, in_thread
+from tests.overlapped.support import MakeRig, Operation, Rig, in_thread
 
 # -- cancelling ----------------------------------------------------------------------------------------------------
 
@@ -85,6 +87,34 @@ def test_i43_closing_an_end_ends_its_requests_as_broken(rig: Rig) -> None:
     assert rig.no_packet()
     assert client.read(4).code == STATUS_PIPE_BROKEN
     assert client.end.state is PipeState.CLOSING
+
+
+@pytest.mark.parametrize("who", ["the server", "the client", "nobody"])
+def test_the_way_to_who_ends_a_pipe_is_ended_first(rigs: MakeRig, who: str) -> None:
+    """I-11: first its own reads or the writes to it, then its own writes or the reads of what it writes."""
+    for waiting in (
+        ("server reads", "server writes"),
+        ("client writes", "server writes"),
+        ("client writes", "client reads"),
+        ("server reads", "client reads"),
+    ):
+        rig = rigs()
+        server, client = connected(rig, quota=2)
+        server.bind("server")
+        client.bind("client")
+        started: dict[object, str] = {}
+        for what in waiting:
+            end = server if what.startswith("server") else client
+            started[(end.read(4) if what.endswith("reads") else end.write(b"too much")).block] = what
+        if who == "the client":
+            client.close()
+        elif who == "the server":
+            server.close()
+        else:
+            server.disconnect()
+        ended = [started[rig.packet(0).overlapped] for _ in waiting]
+        first = {"client reads", "server writes"} if who == "the client" else {"server reads", "client writes"}
+        assert ended == sorted(waiting, key=lambda what: what not in first)
 
 
 def test_closing_the_other_end_ends_requests_as_broken(rig: Rig) -> None:
@@ -192,7 +222,7 @@ def test_before_there_is_a_client(rig: Rig) -> None:
     """536 for reading and writing, no peeking, nothing to disconnect."""
     server = serve(rig)
     assert server.read(4).code == server.write(b"x").code == STATUS_PIPE_LISTENING
-    assert server.transact(b"x", 1).code == STATUS_PIPE_LISTENING
+    assert server.transact(b"x", 1).code == STATUS_INVALID_PIPE_STATE
     assert server.disconnect() == STATUS_PIPE_LISTENING
     assert refused(server.peek) == STATUS_INVALID_PIPE_STATE
     assert server.flush() == STATUS_SUCCESS

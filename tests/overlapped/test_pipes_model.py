@@ -320,7 +320,7 @@ class PipeMachine(RuleBasedStateMachine):
             everything = b"".join(written.data for written in side.queue)
             seen, available, parcels, length = end.peek(len(everything))
             assert (available, parcels, length) == (len(everything), len(side.queue), len(first))
-            assert seen == (first if side.reads_messages else everything)
+            assert seen == (first if end.end.pipe.type is PipeType.MESSAGE else everything)
 
     def teardown(self) -> None:
         """Nothing is left, whatever was under way."""

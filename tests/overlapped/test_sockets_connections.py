@@ -282,6 +282,22 @@ def test_m11_connectex_refused(bench: Bench, family: int) -> None:
     assert call.ov.Internal == status.STATUS_CONNECTION_REFUSED
 
 
+def test_another_attempt_after_a_refusal(bench: Bench, family: int) -> None:
+    """A socket whose attempt was refused may try again, with ConnectEx and with connect."""
+    dead, listener = bench.stream(family, bound=True), bench.listener(family)
+    sock = bench.bind(bench.stream(family, bound=True), 5)
+    assert (connect(sock, dead.getsockname()).is_pending, bench.packet()[0]) == (True, 1225)
+    again = connect(sock, listener.getsockname())
+    assert bench.packet() == (0, 0, 5, again.ov)
+    other = bench.bind(bench.stream(family, bound=True), 6)
+    assert (connect(other, dead.getsockname()).is_pending, bench.packet()[0]) == (True, 1225)
+    other.setblocking(False)
+    win32.connect(other.fileno(), listener.getsockname())
+    assert win32.GetLastError() == status.WSAEWOULDBLOCK
+    assert bench.adopt(listener.accept()[0]).getpeername() == sock.getsockname()
+    assert bench.adopt(listener.accept()[0]).getpeername() == other.getsockname()
+
+
 def test_m15_low_bit_of_the_event(bench: Bench) -> None:
     """M-15: with the low bit of hEvent set the event fires and no packet comes."""
     listener = bench.listener()

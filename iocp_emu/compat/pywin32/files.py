@@ -227,9 +227,14 @@ def LockFile(
 ) -> None:
     """Lock bytes for this handle alone, at once or not at all.  Never blocks.  Raises `error` 33, 1, 5, 6."""
     flags = win32.LOCKFILE_EXCLUSIVE_LOCK | win32.LOCKFILE_FAIL_IMMEDIATELY
-    place = win32.OVERLAPPED(Offset=dword(offsetLow), OffsetHigh=dword(offsetHigh), hEvent=1)
     low, high = dword(nNumberOfBytesToLockLow), dword(nNumberOfBytesToLockHigh)
-    require("LockFile", win32.LockFileEx(handle_of(hFile), flags, low, place, nNumberOfBytesToLockHigh=high))
+    # The low bit of the event keeps the packet away (I-07), and it needs an event.
+    event = win32.CreateEventW(True, False)
+    place = win32.OVERLAPPED(Offset=dword(offsetLow), OffsetHigh=dword(offsetHigh), hEvent=event | 1)
+    try:
+        require("LockFile", win32.LockFileEx(handle_of(hFile), flags, low, place, nNumberOfBytesToLockHigh=high))
+    finally:
+        win32.CloseHandle(event)
 
 
 def UnlockFile(
