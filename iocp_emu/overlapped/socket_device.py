@@ -468,10 +468,21 @@ class SocketDevice(IoDevice):
 
     def _replace_by(self, descriptor: int) -> None:
         self._unwatch()
+        is_associated = self.is_associated
         for number in {self.host.fileno(), *self.numbers}:
             os.dup2(descriptor, number, os.get_inheritable(number))
+        self.is_associated = is_associated
         self._table.rename(self, identity_of(self.host.fileno()))
         self._rewatch()
+
+    @property
+    def is_associated(self) -> bool:
+        """Whether some process has associated the socket (C-12)."""
+        return self.host.is_marked
+
+    @is_associated.setter
+    def is_associated(self, value: bool) -> None:
+        self.host.is_marked = value
 
     def leave_number(self, number: int, file: FileObject, presence: Presence) -> None:
         """The descriptor `number` is about to be closed, or has been; others, or handles, may remain."""

@@ -15,12 +15,14 @@ import faulthandler
 import json
 import os
 import re
+import signal
 import sys
 import unittest
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 SECONDS_PER_TEST = 60.0
+
 
 class Reporter(unittest.TestResult):
     """Writes each outcome at once, so that a test that takes the process down is known."""
@@ -95,6 +97,8 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], help="ids that are left out")
     options = parser.parse_args()
     faulthandler.enable()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is for what a shell has put into the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     out = os.fdopen(int(os.environ["RESULTS_FD"]), "w") if "RESULTS_FD" in os.environ else sys.stdout
 
     from iocp_emu.compat import guest
