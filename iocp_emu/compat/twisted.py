@@ -30,7 +30,7 @@ from typing import Any, Final
 from typing_extensions import Self
 
 from . import iocpsupport_module, msvcrt_module, pywin32, redirected
-from .guests import Guests, ModuleView, guest
+from .guests import Guests, ModuleView, View, guest
 from .hooks import hook_sockets, unhook_sockets
 from .pywin32 import pywintypes
 from .views import WINSOCK_ERRORS
@@ -126,7 +126,7 @@ def _enter() -> dict[str, ModuleType]:
     with _lock:
         modules = _modules()
         if _guests is None:
-            views = dict.fromkeys(GUESTS, modules)
+            views: dict[str, View] = dict.fromkeys(GUESTS, modules)
             views[EVENT_REACTOR] = {**modules, "twisted.internet": _with_waker_of_sockets()}
             _guests = guest(views)
             hook_sockets()

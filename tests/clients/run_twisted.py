@@ -73,10 +73,6 @@ KNOWN: Known = (
         r"ResolveTests\.testChildResolve$|testCallBeforeStartupUnexecuted$",
         "the test starts a Python of its own that imports the reactor, and nobody has called provide() there",
     ),
-    (
-        r"Win32EventsTests",
-        "the event thread is woken by a pipe on this host, and WSAEventSelect is for sockets",
-    ),
 )
 
 
