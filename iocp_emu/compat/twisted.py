@@ -71,7 +71,11 @@ def _with_waker_of_sockets() -> ModuleType:
         if name != "PosixReactorBase":
             return found
         waker = importlib.import_module("twisted.internet._signals")._SocketWaker
-        return type(name, (found,), {"_wakerFactory": lambda self: waker()})
+
+        def waker_of_sockets(_: Any) -> Any:
+            return waker()
+
+        return type(name, (found,), {"_wakerFactory": waker_of_sockets})
 
     vars(posixbase)["__getattr__"] = of_posixbase
     return ModuleView(importlib.import_module("twisted.internet"), posixbase=posixbase)
