@@ -1,6 +1,6 @@
 """Runs test modules of the standard library as guests, under the interpreter that runs this file.
 
-`python tests/clients/asyncio_child.py MODULE [--only REGEX] [--without ID ...] [--defect NAME]` writes one JSON object a
+`python tests/clients/asyncio_child.py MODULE [--only REGEX] [--without ID ...] [--defect NAME]` writes a JSON object a
 line to the descriptor in the environment variable RESULTS_FD (or to stdout): `{"start": id}` before a test,
 `{"id": id, "outcome": "passed" | "failed" | "skipped", "about": text}` after it.
 
