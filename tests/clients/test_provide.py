@@ -207,6 +207,9 @@ def test_tests_of_the_standard_library(python: str, environment: dict[str, str],
         import test.test_asyncio
         name = "test.test_asyncio.{name}"
         module = load(importlib.util.find_spec(name).origin, name, provided)
+        # One looks at the clock only after its wait has begun, and so finds it short on a machine that is busy.
+        if {name!r} == "test_windows_events":
+            del module.ProactorTests.test_wait_for_handle
         suite = unittest.defaultTestLoader.loadTestsFromModule(module)
         result = unittest.TextTestRunner(io.StringIO()).run(suite)
         for test, trace in result.failures + result.errors:
