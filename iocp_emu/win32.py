@@ -200,6 +200,7 @@ from .flat.mswsock import (
     WSAGetOverlappedResult,
     WSAIoctl,
 )
+from .flat.network_events import EnumeratedEvents, WSAEnumNetworkEvents, WSAEventSelect
 from .flat.pipes import (
     CallNamedPipeW,
     ClientProcess,
@@ -485,7 +486,7 @@ __all__ = [
     "getpeername", "getsockname", "getsockopt", "ioctlsocket", "listen", "recv", "recvfrom", "send", "sendto",
     "setsockopt", "shutdown", "socket", "SOCKADDR", "SocketRoutine", "AcceptedAddresses", "AcceptEx", "ConnectEx",
     "DisconnectEx", "GetAcceptExSockaddrs", "SocketControlled", "SocketResult", "TransmitFile",
-    "WSAGetOverlappedResult", "WSAIoctl",
+    "WSAGetOverlappedResult", "WSAIoctl", "EnumeratedEvents", "WSAEnumNetworkEvents", "WSAEventSelect",
     "OverlappedResult",
     "GetOverlappedResultEx",
     "GetOverlappedResult",

@@ -21,10 +21,11 @@ from functools import partial
 from random import Random
 
 from iocp_emu import Caching, CompletionPort, File, Listener, Overlapped, Packet, Socket
+from iocp_emu.compat.asyncio import install
 
 from ..measure import Comparison, Effort, OneByOne, Sample, Unavailable, WrongResult
 
-PORT, ASYNCIO, SELECTORS = "port", "asyncio", "selectors"
+PORT, ASYNCIO, SELECTORS, PROACTOR = "port", "asyncio", "selectors", "asyncio, proactor"
 READ_BYTES = 1 << 16
 DEADLINE_SECONDS = 120
 MOST_CONNECTIONS_IN_A_HURRY = 100
@@ -118,10 +119,10 @@ class _Echo(asyncio.Protocol):
 
 
 class _AsyncioServer:
-    """Echoes with asyncio's selector loop and protocols."""
+    """Echoes with asyncio's protocols; without another loop, on the selector's."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.SelectorEventLoop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.SelectorEventLoop()
         create = self._loop.create_server(_Echo, "127.0.0.1", 0, backlog=1024)
         self._server = self._loop.run_until_complete(create)
         self.number: int = self._server.sockets[0].getsockname()[1]
@@ -135,6 +136,18 @@ class _AsyncioServer:
         self._server.close()
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
+
+
+class _ProactorServer(_AsyncioServer):
+    """The same on the standard library's own proactor loop, on an emulated port."""
+
+    def __init__(self) -> None:
+        self._installed = install()
+        super().__init__(self._installed.ProactorEventLoop())
+
+    def close(self) -> None:
+        super().close()
+        self._installed.uninstall()
 
 
 class _SelectorServer:
@@ -182,6 +195,7 @@ SERVERS: Mapping[str, Callable[[], _PortServer | _AsyncioServer | _SelectorServe
     PORT: _PortServer,
     ASYNCIO: _AsyncioServer,
     SELECTORS: _SelectorServer,
+    PROACTOR: _ProactorServer,
 }
 
 
@@ -198,7 +212,8 @@ class Echo(OneByOne):
         self._size = size
         shown = f"{size}b" if size < 1 << 10 else f"{size >> 10}k"
         super().__init__(
-            f"echo-{connections}-{shown}", (Comparison(PORT, ASYNCIO), Comparison(PORT, SELECTORS))
+            f"echo-{connections}-{shown}",
+            (Comparison(PORT, ASYNCIO), Comparison(PORT, SELECTORS), Comparison(PROACTOR, ASYNCIO)),
         )
 
     def contestants(self, effort: Effort) -> Sequence[str]:

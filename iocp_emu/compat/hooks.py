@@ -5,6 +5,7 @@ something else on Windows, and are wrapped in the class, for every socket of the
 
     close         operations under way end with 995, and the number is free for another socket
     send...       what was sent overlapped, and has not gone out, comes first
+    recv..., listen, accept, connect, and sends that would wait: what WSAEventSelect asked for can be told again
     setsockopt    the two SO_UPDATE_*_CONTEXT options exist, and have nothing to do here
     shutdown      happens after what was sent overlapped has gone out; no error once the peer has reset the connection,
                   nor on a datagram socket without a peer
@@ -31,6 +32,7 @@ from typing import Any
 from .. import status
 from ..errors import win32_error
 from ..kernel.objects import NtError
+from ..overlapped import network_events
 from ..overlapped.reactor import EVENT_READ, REACTOR
 from ..overlapped.sockets import drain, shutdown_after_sends, socket_closed
 from ..runtime.ambient import current_system
@@ -88,9 +90,63 @@ def _send_hook(host: Callable[..., Any]) -> Callable[..., Any]:
             timeout = self.gettimeout()
             if not drain(current_system(), number, timeout):
                 raise TimeoutError("timed out") if timeout else BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return host(self, *args)
+        try:
+            return host(self, *args)
+        except BlockingIOError:
+            _tried(self, is_incoming=False, has_to_wait=True)
+            raise
 
     return send
+
+
+def _tried(sock: socket.socket, *, is_incoming: bool, has_to_wait: bool) -> None:
+    """The program has called a method that may enable network events again."""
+    if network_events.is_anything_selected() and not is_inside_verb():
+        network_events.tried(current_system(), sock.fileno(), is_incoming=is_incoming, has_to_wait=has_to_wait)
+
+
+def _receive_hook(host: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(host)
+    def receive(self: socket.socket, *args: Any, **keywords: Any) -> Any:
+        try:
+            return host(self, *args, **keywords)
+        finally:
+            _tried(self, is_incoming=True, has_to_wait=False)
+
+    return receive
+
+
+def _listen_hook(host: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(host)
+    def listen(self: socket.socket, *args: Any) -> None:
+        host(self, *args)
+        _tried(self, is_incoming=True, has_to_wait=False)
+
+    return listen
+
+
+def _accept_hook(host: Callable[..., Any]) -> Callable[..., Any]:
+    def _accept(self: socket.socket) -> Any:
+        try:
+            accepted = host(self)
+        finally:
+            _tried(self, is_incoming=True, has_to_wait=False)
+        if network_events.is_anything_selected() and not is_inside_verb():
+            network_events.inherit(current_system(), self.fileno(), accepted[0])
+        return accepted
+
+    return _accept
+
+
+def _connect_hook(host: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(host)
+    def connect(self: socket.socket, *args: Any) -> Any:
+        try:
+            return host(self, *args)
+        finally:
+            _tried(self, is_incoming=False, has_to_wait=False)
+
+    return connect
 
 
 _HOOKS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
@@ -98,6 +154,10 @@ _HOOKS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
     "setsockopt": _setsockopt_hook,
     "shutdown": _shutdown_hook,
     **dict.fromkeys(("send", "sendall", "sendmsg", "sendto"), _send_hook),
+    **dict.fromkeys(("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"), _receive_hook),
+    "listen": _listen_hook,
+    "_accept": _accept_hook,
+    **dict.fromkeys(("connect", "connect_ex"), _connect_hook),
 }
 
 

@@ -11,7 +11,8 @@ errors mean the host's numbers.
     iocpreactor.install()
     from twisted.internet import reactor
 
-What is missing: `addEvent`, which needs events for the reactor's own waker; Twisted's other Windows reactor likewise.
+`addEvent` waits for events in a thread that runs Twisted's other Windows reactor.  That one hears of its sockets, its
+own waker among them, by WSAEventSelect; so its waker is the pair of sockets that Twisted has on Windows, not a pipe.
 
 Own rules.  Installing twice is installing once; the last `uninstall` undoes everything.
 """
@@ -19,6 +20,7 @@ Own rules.  Installing twice is installing once; the last `uninstall` undoes eve
 from __future__ import annotations
 
 import errno
+import importlib
 import importlib.util
 import threading
 from collections.abc import Mapping
@@ -27,19 +29,19 @@ from typing import Any, Final
 
 from typing_extensions import Self
 
-from .. import status
 from . import iocpsupport_module, msvcrt_module, pywin32, redirected
-from .guests import Guests, ModuleView, guest
+from .guests import Guests, ModuleView, View, guest
 from .hooks import hook_sockets, unhook_sockets
 from .pywin32 import pywintypes
 from .views import WINSOCK_ERRORS
 
 __all__ = ["GUESTS", "Installed", "install", "provide", "view"]
 
+EVENT_REACTOR: Final = "twisted.internet.win32eventreactor"
 GUESTS: Final = (
     "twisted.internet.iocpreactor",
     "twisted.internet.iocpreactor.*",
-    "twisted.internet.win32eventreactor",
+    EVENT_REACTOR,
     "twisted.internet._dumbwin32proc",
     "twisted.internet._pollingfile",
 )
@@ -59,11 +61,24 @@ def _module(name: str, about: str, **names: Any) -> ModuleType:
     return module
 
 
-def _refuses(call: str) -> Any:
-    def refused(*_: Any) -> Any:
-        raise pywintypes.error(status.WSAEOPNOTSUPP, call, "events for sockets are not emulated: use the IOCP reactor")
+def _with_waker_of_sockets() -> ModuleType:
+    """`twisted.internet` whose `posixbase.PosixReactorBase` is woken as on Windows; imports it when asked."""
+    posixbase = _module("twisted.internet.posixbase", "Made for reactors that wait for sockets alone.")
 
-    return refused
+    def of_posixbase(name: str) -> Any:
+        host: Any = importlib.import_module("twisted.internet.posixbase")
+        found = getattr(host, name)
+        if name != "PosixReactorBase":
+            return found
+        waker = importlib.import_module("twisted.internet._signals")._SocketWaker
+
+        def waker_of_sockets(_: Any) -> Any:
+            return waker()
+
+        return type(name, (found,), {"_wakerFactory": waker_of_sockets})
+
+    vars(posixbase)["__getattr__"] = of_posixbase
+    return ModuleView(importlib.import_module("twisted.internet"), posixbase=posixbase)
 
 
 def _modules() -> dict[str, ModuleType]:
@@ -74,11 +89,6 @@ def _modules() -> dict[str, ModuleType]:
         "msvcrt": msvcrt_module,
         "twisted_iocpsupport": _module("twisted_iocpsupport", "A package.", iocpsupport=iocpsupport_module),
         "twisted_iocpsupport.iocpsupport": iocpsupport_module,
-        "win32file": ModuleView(
-            modules["win32file"],
-            WSAEventSelect=_refuses("WSAEventSelect"),
-            WSAEnumNetworkEvents=_refuses("WSAEnumNetworkEvents"),
-        ),
         "win32gui": _module("win32gui", "Nobody sends window messages.", PumpWaitingMessages=lambda: 0),
         "win32process": ModuleView(modules["win32process"], CreateProcess=redirected.CreateProcess),
         "win32security": _module("win32security", "", SECURITY_ATTRIBUTES=pywintypes.SECURITY_ATTRIBUTES),
@@ -120,7 +130,9 @@ def _enter() -> dict[str, ModuleType]:
     with _lock:
         modules = _modules()
         if _guests is None:
-            _guests = guest(dict.fromkeys(GUESTS, modules))
+            views: dict[str, View] = dict.fromkeys(GUESTS, modules)
+            views[EVENT_REACTOR] = {**modules, "twisted.internet": _with_waker_of_sockets()}
+            _guests = guest(views)
             hook_sockets()
         _users += 1
         return modules

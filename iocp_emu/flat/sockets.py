@@ -193,7 +193,12 @@ def bind(s: Handle, name: Address) -> int:
 @winsock(SOCKET_ERROR)
 def listen(s: Handle, backlog: int) -> int:
     """Let connections come, `backlog` of them without being accepted.  SOCKET_ERROR: 10038 and others."""
-    with_device(s, lambda device: device.host.listen(backlog))
+
+    def step(device: SocketDevice) -> None:
+        device.host.listen(backlog)
+        device.look_at_polls()
+
+    with_device(s, step)
     return 0
 
 

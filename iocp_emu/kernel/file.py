@@ -96,6 +96,18 @@ class Device(Protocol):
         """The last reference is gone; give back the resources."""
 
 
+class HostFile(Protocol):
+    """What the host knows of a file that processes share: whether any of them has associated it (C-12)."""
+
+    @property
+    def is_associated(self) -> bool:
+        """Whether some process has associated it."""
+        ...
+
+    @is_associated.setter
+    def is_associated(self, value: bool) -> None: ...
+
+
 class FileObject(Waitable):
     """An open file, pipe end, socket or directory (C-18): what handles refer to and associations belong to.
 
@@ -105,11 +117,16 @@ class FileObject(Waitable):
 
     type_name = "File"
     all_access = Access.FILE_ALL
-    __slots__ = ("association", "device", "io_mode", "modes", "port_excludes_apc", "profile", "requests", "signalled")
+    __slots__ = (
+        *("association", "device", "host_file", "io_mode", "modes", "port_excludes_apc", "profile", "requests"),
+        "signalled",
+    )
 
     def __init__(self, kernel: Kernel, device: Device, io_mode: IoMode, profile: Profile) -> None:
         super().__init__(kernel)
         self.device = device
+        # Whoever makes a file that other processes may have, by inheritance, says how they know of each other.
+        self.host_file: HostFile | None = None
         self.io_mode = io_mode
         self.profile = profile
         # As disk files have it; whoever makes a pipe or socket says that it always does (fact ntfile-apc-invalid).
@@ -124,9 +141,11 @@ class FileObject(Waitable):
     def associate(self, port: IoCompletion, key: Any) -> None:
         """Bind to `port` with `key`, until the file object goes away (C-04, C-13, C-15).  O(1).
 
-        STATUS_INVALID_PARAMETER for a synchronous file (C-05) and for one that has an association (C-06).
+        STATUS_INVALID_PARAMETER for a synchronous file (C-05) and for one that has an association (C-06), be it by
+        another process (C-12).
         """
-        if self.io_mode is IoMode.SYNCHRONOUS or self.association is not None:
+        is_taken = self.association is not None or (self.host_file is not None and self.host_file.is_associated)
+        if self.io_mode is IoMode.SYNCHRONOUS or is_taken:
             raise NtError(status.STATUS_INVALID_PARAMETER)
         self._bind(port, key)
 
@@ -143,12 +162,16 @@ class FileObject(Waitable):
         self.association = None
         if port is not None:
             self._bind(port, key)
+        elif self.host_file is not None:
+            self.host_file.is_associated = False
         if old is not None:
             old.port.dereference()
 
     def _bind(self, port: IoCompletion, key: Any) -> None:
         port.reference()
         self.association = Association(port, key)
+        if self.host_file is not None:
+            self.host_file.is_associated = True
         if self.profile.association_signals_file:
             self.signal()
 

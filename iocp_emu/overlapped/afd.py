@@ -148,6 +148,9 @@ class Poll:
             self.end(Transferred(status.STATUS_SUCCESS, self._answer(1, told)))
         return bool(told)
 
+    def tried(self, *, is_incoming: bool, has_to_wait: bool) -> None:
+        """Nothing: a poll is about the host's readiness alone."""
+
     def time_out(self) -> None:
         """Under the kernel lock: the request ends without an answer."""
         self.end(Transferred(status.STATUS_TIMEOUT, self._answer(0, PollEvents.NONE)))

@@ -49,6 +49,12 @@ EXTENDED_ERROR: Final = struct.Struct("=I")
 """The start of struct sock_extended_err: its errno."""
 LARGEST_ERROR_BYTES: Final = 512
 
+# A mark that all processes see which have a socket, and that goes with it: which signal its owner would get for
+# asynchronous I/O, a number of the open file description that means nothing unless O_ASYNC is set.
+SET_SIGNAL: Final[int | None] = getattr(fcntl, "F_SETSIG", None)
+GET_SIGNAL: Final[int] = getattr(fcntl, "F_GETSIG", 0)
+MARK: Final = 62
+
 AF_INET6_OF_WINDOWS: Final = 23
 SIZE_OF_ADDRESS: Final[dict[int, int]] = {socket.AF_INET: 16, socket.AF_INET6: 28}
 """Bytes of a sockaddr of Windows."""
@@ -188,6 +194,19 @@ class BorrowedSocket(socket.SocketType):
         size = struct.calcsize("ii")
         is_on, seconds = struct.unpack("ii", self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, size))
         return bool(is_on) and not seconds
+
+    # -- what processes tell each other of it ------------------------------------------------------------------
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the socket was marked by whichever process; False where the host has no room for a mark."""
+        return fcntl is not None and SET_SIGNAL is not None and fcntl.fcntl(self, GET_SIGNAL) == MARK
+
+    @is_marked.setter
+    def is_marked(self, value: bool) -> None:
+        # A program that has chosen a signal itself keeps it.
+        if fcntl is not None and SET_SIGNAL is not None and fcntl.fcntl(self, GET_SIGNAL) in (0, MARK):
+            fcntl.fcntl(self, SET_SIGNAL, MARK if value else 0)
 
     # -- ICMP errors of datagrams ------------------------------------------------------------------------------
 

@@ -85,6 +85,10 @@ class ReadinessPoll(Protocol):
         """Under the kernel lock: see, by the socket, whether it is time."""
         ...
 
+    def tried(self, *, is_incoming: bool, has_to_wait: bool) -> None:
+        """Under the kernel lock: an operation of the program was tried, and has to wait or not."""
+        ...
+
 
 class SocketDevice(IoDevice):
     """A socket, the device of one file object.
@@ -162,6 +166,15 @@ class SocketDevice(IoDevice):
     # -- turns -------------------------------------------------------------------------------------------------
 
     def _turn(self, request: IoRequest) -> Outcome:
+        outcome = self._take_turn(request)
+        if self._polls:
+            is_incoming = request.operation.is_incoming
+            for poll in list(self._polls):
+                poll.tried(is_incoming=is_incoming, has_to_wait=outcome is Turn.WAITS)
+            self._rewatch()
+        return outcome
+
+    def _take_turn(self, request: IoRequest) -> Outcome:
         operation: Operation = request.operation
         try:
             return operation.take_turn(request)
@@ -395,6 +408,11 @@ class SocketDevice(IoDevice):
             self._polls.remove(poll)
             self._rewatch()
 
+    def look_at_polls(self) -> None:
+        """Under the kernel lock: something else than readiness may have changed what polls see."""
+        self._look_at_polls()
+        self._rewatch()
+
     def _look_at_polls(self) -> None:
         for poll in list(self._polls):
             poll.look()
@@ -468,10 +486,21 @@ class SocketDevice(IoDevice):
 
     def _replace_by(self, descriptor: int) -> None:
         self._unwatch()
+        is_associated = self.is_associated
         for number in {self.host.fileno(), *self.numbers}:
             os.dup2(descriptor, number, os.get_inheritable(number))
+        self.is_associated = is_associated
         self._table.rename(self, identity_of(self.host.fileno()))
         self._rewatch()
+
+    @property
+    def is_associated(self) -> bool:
+        """Whether some process has associated the socket (C-12)."""
+        return self.host.is_marked
+
+    @is_associated.setter
+    def is_associated(self, value: bool) -> None:
+        self.host.is_marked = value
 
     def leave_number(self, number: int, file: FileObject, presence: Presence) -> None:
         """The descriptor `number` is about to be closed, or has been; others, or handles, may remain."""

@@ -70,6 +70,7 @@ class SocketTable:
                 return None
             file = system.kernel.create_file(device, IoMode.OVERLAPPED)
             file.port_excludes_apc = True
+            file.host_file = device
             self._files[identity] = file
         else:
             assert isinstance(file.device, SocketDevice)

@@ -1,7 +1,7 @@
 """Runs test modules of the standard library as guests, under the interpreter that runs this file.
 
-`python tests/clients/asyncio_child.py MODULE [--only REGEX] [--without ID ...]` writes one JSON object a line to
-the descriptor in the environment variable RESULTS_FD (or to stdout): `{"start": id}` before a test,
+`python tests/clients/asyncio_child.py MODULE [--only REGEX] [--without ID ...] [--defect NAME]` writes a JSON object a
+line to the descriptor in the environment variable RESULTS_FD (or to stdout): `{"start": id}` before a test,
 `{"id": id, "outcome": "passed" | "failed" | "skipped", "about": text}` after it.
 
 The modules see `sys.platform == 'win32'` and Windows' modules; `asyncio` has the proactor event loop as its default, as
@@ -15,12 +15,14 @@ import faulthandler
 import json
 import os
 import re
+import signal
 import sys
 import unittest
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-SECONDS_PER_TEST = 60.0
+SECONDS_PER_TEST = float(os.environ.get("SECONDS_PER_TEST", "60"))
+
 
 class Reporter(unittest.TestResult):
     """Writes each outcome at once, so that a test that takes the process down is known."""
@@ -93,8 +95,15 @@ def main() -> None:
     parser.add_argument("module")
     parser.add_argument("--only", default="", help="a regular expression that is searched for in ids")
     parser.add_argument("--without", nargs="*", default=[], help="ids that are left out")
+    parser.add_argument("--defect", help="a deliberate defect, see `defects`")
     options = parser.parse_args()
+    if options.defect:
+        import defects  # type: ignore[import-not-found,unused-ignore]  # lies beside this file
+
+        defects.apply(options.defect)
     faulthandler.enable()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is for what a shell has put into the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     out = os.fdopen(int(os.environ["RESULTS_FD"]), "w") if "RESULTS_FD" in os.environ else sys.stdout
 
     from iocp_emu.compat import guest

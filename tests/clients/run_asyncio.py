@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,11 +116,13 @@ def has_module(python: str, module: str) -> bool:
     return subprocess.run([python, "-c", ask], capture_output=True, check=False).returncode == 0
 
 
-def run_module(python: str, module: str, only: str, libraries: str) -> Iterator[tuple[str, str, str]]:
+def run_module(
+    python: str, module: str, only: str, libraries: str, arguments: Sequence[str] = ()
+) -> Iterator[tuple[str, str, str]]:
     """Run one module; (id, outcome, about) of each test.  A test that takes the process down has failed."""
     done: list[str] = []
     while True:
-        records, log = _run_once(python, module, only, libraries, done)
+        records, log = _run_once(python, module, ["--only", only, *arguments], libraries, done)
         running = None
         for record in records:
             if "start" in record:
@@ -139,10 +141,10 @@ def run_module(python: str, module: str, only: str, libraries: str) -> Iterator[
 
 
 def _run_once(
-    python: str, module: str, only: str, libraries: str, without: list[str]
+    python: str, module: str, arguments: Sequence[str], libraries: str, without: list[str]
 ) -> tuple[list[dict[str, str]], str | None]:
     """The records of one process, and what it said if it ended badly."""
-    command = [python, "-X", "faulthandler", str(CHILD), f"test.test_asyncio.{module}", "--only", only]
+    command = [python, "-X", "faulthandler", str(CHILD), f"test.test_asyncio.{module}", *arguments]
     if without:
         command += ["--without", *without]
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+") as results:
@@ -173,8 +175,15 @@ def _run_once(
         return [json.loads(line) for line in results if line.endswith("\n")], log
 
 
-def run(python: str, modules: dict[str, str], *, verbose: bool = False) -> Report:
-    """Run these modules under one interpreter."""
+def run(
+    python: str,
+    modules: dict[str, str],
+    *,
+    arguments: Sequence[str] = (),
+    until_unexpected: bool = False,
+    verbose: bool = False,
+) -> Report:
+    """Run these modules under one interpreter; `until_unexpected`: no more once a test has failed that is not known."""
     report = Report()
     with tempfile.TemporaryDirectory() as libraries:
         shutil.copy(str(typing_extensions.__file__), libraries)
@@ -183,10 +192,12 @@ def run(python: str, modules: dict[str, str], *, verbose: bool = False) -> Repor
                 continue
             start = time.monotonic()
             counts: Counter[str] = Counter()
-            for test, outcome, about in run_module(python, module, only, libraries):
+            for test, outcome, about in run_module(python, module, only, libraries, arguments):
                 counts[outcome] += 1
                 if outcome == "failed":
                     report.failures[test] = about
+                    if until_unexpected and report.unexpected:
+                        return report
             report.counts.update(counts)
             if verbose:
                 print(f"  {module:24} {dict(counts)} {time.monotonic() - start:.1f} s", flush=True)

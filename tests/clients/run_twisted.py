@@ -69,14 +69,6 @@ KNOWN: Known = (
         r"IPv6\w*ScopeID$|test_serverAddressTCP6$",
         "the host's sockets name a scope by its interface, and Windows' by its number",
     ),
-    (
-        r"ResolveTests\.testChildResolve$|testCallBeforeStartupUnexecuted$",
-        "the test starts a Python of its own that imports the reactor, and nobody has called provide() there",
-    ),
-    (
-        r"Win32EventsTests",
-        "the event thread is woken by a pipe on this host, and WSAEventSelect is for sockets",
-    ),
 )
 
 

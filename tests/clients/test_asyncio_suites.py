@@ -10,9 +10,18 @@ import sys
 
 import pytest
 
+from tests.clients import defects
 from tests.clients.run_asyncio import SUITES, Report, interpreters, reason_for, run
 
 QUICK = ("test_windows_utils", "test_proactor_events", "test_sock_lowlevel", "test_buffered_proto")
+
+
+SENSITIVE = {
+    "test_sock_lowlevel": SUITES["test_sock_lowlevel"],
+    "test_windows_events": "Proactor",
+    "test_streams": "",
+    "test_events": r"\.ProactorEventLoopTests\.test_(sock|create|dupl|sub|internal|call_soon_t)",
+}
 
 
 def check(report: Report) -> None:
@@ -31,6 +40,15 @@ def test_quick_suites() -> None:
 def test_all_suites(python: str) -> None:
     """clients issue: every test but those whose cause lies in the test or in the absence of Windows."""
     check(run(python, SUITES))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, (_, clients) in defects.DEFECTS.items() if "asyncio" in clients])
+def test_defects_are_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """clients issue: CPython's tests notice a defect of the port."""
+    monkeypatch.setenv("SECONDS_PER_TEST", "5")
+    report = run(sys.executable, SENSITIVE, arguments=["--defect", name], until_unexpected=True)
+    assert report.unexpected
 
 
 def test_known_failures_name_a_cause() -> None:

@@ -12,6 +12,7 @@ a Windows platform.  All else of Twisted is as on this host.  The files are Twis
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import importlib
 import json
@@ -119,6 +120,24 @@ def interfaces() -> ModuleType:
     return module
 
 
+def let_children_be_on_windows() -> None:
+    """A Python that a test starts finds the same modules: it calls `provide` before anything else."""
+    place = Path("for-children").absolute()
+    place.mkdir()
+    (place / "sitecustomize.py").write_text("from iocp_emu.compat.twisted import provide\nprovide()\n")
+    sys.path.append(str(place))  # some tests hand this on
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
+
+
+def without_a_time_limit_for_examples() -> None:
+    """Hypothesis finds nothing wrong with a machine that is slow."""
+    with contextlib.suppress(ImportError):
+        from hypothesis import HealthCheck, settings
+
+        settings.register_profile("slow machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("slow machine")
+
+
 def main() -> None:
     """Run one module."""
     parser = argparse.ArgumentParser()
@@ -132,6 +151,8 @@ def main() -> None:
 
         defects.apply(options.defect)
     faulthandler.enable()
+    let_children_be_on_windows()
+    without_a_time_limit_for_examples()
     out = os.fdopen(int(os.environ["RESULTS_FD"]), "w") if "RESULTS_FD" in os.environ else sys.stdout
     without = set(options.without.read_text().splitlines()) if options.without else set()
     as_on_windows = ModuleView(runtime, platform=runtime.Platform("nt", "win32"), platformType="win32")

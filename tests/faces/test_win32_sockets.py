@@ -122,9 +122,13 @@ def test_a_new_port_for_a_socket(machine: ThreadSystem) -> None:
         overlapped = win32.OVERLAPPED()
         assert win32.WSASend(left.fileno(), b"x", 1, 0, overlapped) == (0, 1)
         assert win32.GetQueuedCompletionStatus(port, 0).lpCompletionKey == 9
-        socket_closed(machine, left.fileno())
-        assert win32.CreateIoCompletionPort(left.fileno(), port, 10, 0) == port
-        socket_closed(machine, left.fileno())
+        number = left.fileno()
+        socket_closed(machine, number)
+    left, right = socket.socketpair()
+    with left, right:
+        assert number in (left.fileno(), right.fileno())
+        assert win32.CreateIoCompletionPort(number, port, 10, 0) == port
+        socket_closed(machine, number)
 
 
 def test_the_default_timeout_of_the_module(machine: ThreadSystem) -> None:

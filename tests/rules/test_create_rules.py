@@ -175,6 +175,31 @@ def test_c12_the_association_belongs_to_the_file_object() -> None:
     assert bench.poll(bench.main, port, maximum=8) == [packet(5, overlapped), packet(5, foreign_overlapped)]
 
 
+class Shared:
+    """The host's own file object, as another process may have it too."""
+
+    def __init__(self, is_associated: bool = False) -> None:
+        self.is_associated = is_associated
+
+
+def test_c12_an_inherited_file_is_associated_once() -> None:
+    """C-12, C-06, C-14: whichever process associates first has it; only removing it lets another one in."""
+    bench = Bench()
+    port, _ = bench.port()
+    file, handle = bench.file()
+    file.host_file = host = Shared(is_associated=True)
+    with bench.refused(INVALID_PARAMETER):
+        file.associate(port, 1)
+    host.is_associated = False
+    file.associate(port, 1)
+    assert host.is_associated
+    file.replace_association(None, 0)
+    assert (host.is_associated, file.association, port.references) == (False, None, 1)
+    file.replace_association(port, 2)
+    bench.close(handle)
+    assert (host.is_associated, file.freed, port.references) == (True, True, 1)
+
+
 def test_c13_the_association_lasts_until_the_file_object_goes() -> None:
     """C-13: through the close of the port's handle, until the file's last reference is gone; then the port is free."""
     bench = Bench()

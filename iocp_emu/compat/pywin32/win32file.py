@@ -37,6 +37,8 @@ from .files import UnlockFile as UnlockFile
 from .files import UnlockFileEx as UnlockFileEx
 from .files import WriteFile as WriteFile
 from .handles import CloseHandle as CloseHandle
+from .network_events import WSAEnumNetworkEvents as WSAEnumNetworkEvents
+from .network_events import WSAEventSelect as WSAEventSelect
 from .overlapped import OVERLAPPED as OVERLAPPED
 from .ports import CancelIo as CancelIo
 from .ports import CreateIoCompletionPort as CreateIoCompletionPort
