@@ -319,8 +319,24 @@ class ThreadSystem:
 
     def settle(self, port: IoCompletion) -> None:
         """After a packet has been appended without the lock: offer it."""
-        if self._has_fast_path:
+        if not self._has_fast_path:
+            return
+        lock, kernel = self._lock, self.kernel
+        if lock._is_owned():
             self._tell(port.settle)
+            return
+        # As `perform`, less the arguments: every hand-over to a parked thread comes by here.
+        readied: Sequence[Any] = ()
+        try:
+            with lock:
+                try:
+                    port.settle()
+                finally:
+                    readied, kernel.readied = kernel.readied, []
+        finally:
+            _unpark(readied)
+            if self._deferred:
+                self._run_deferred()
 
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
