@@ -3,7 +3,8 @@
 One thread needs no staging, so all contestants stand side by side and take turns in short slices, in shuffled
 order. A sample is the lower quartile of its slices: other programs only ever make a slice longer, some of them by
 half or more for as long as they compute beside it, and a median may then compare one contestant's quiet slices with
-another's disturbed ones.
+another's disturbed ones. A slice is far shorter than what a scheduler gives a thread at a time, even that of the
+slowest: else a slow contestant has no slice that is undisturbed, and the fast one gains.
 """
 
 from __future__ import annotations
@@ -81,9 +82,9 @@ class OneThread(_SideBySide):
 
     levels: Mapping[str, tuple[str, int]] = {name: (name, 0) for name in (PORT, QUEUE, SIMPLE_QUEUE, DEQUE)}
     slices: Mapping[Effort, tuple[int, int]] = {
-        Effort.WARM_UP: (1, 500),
-        Effort.QUICK: (9, 1_000),
-        Effort.FULL: (25, 2_000),
+        Effort.WARM_UP: (1, 200),
+        Effort.QUICK: (60, 200),
+        Effort.FULL: (250, 200),
     }
 
     def __init__(self) -> None:
@@ -118,8 +119,8 @@ class Depth(_SideBySide):
     }
     slices: Mapping[Effort, tuple[int, int]] = {
         Effort.WARM_UP: (1, 100),
-        Effort.QUICK: (15, 500),
-        Effort.FULL: (25, 1_000),
+        Effort.QUICK: (40, 200),
+        Effort.FULL: (120, 200),
     }
 
     def __init__(self) -> None:
