@@ -109,9 +109,11 @@ def run_suite(interpreter: Interpreter, arguments: Sequence[str], scratch: Path)
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
     home = scratch / interpreter.name
     python = home / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    # An older wheel rather than a newest source that needs compilers: builds that are rare have few wheels.
+    install = ["install", "--quiet", "--disable-pip-version-check", "--prefer-binary", "--editable", ".[testing]"]
     setup: tuple[list[str | Path], ...] = (
         [interpreter.executable, "-m", "venv", home],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[testing]"],
+        [python, "-m", "pip", *install],
     )
     for command in setup:
         if subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode:
