@@ -119,8 +119,8 @@ class Depth(_SideBySide):
     }
     slices: Mapping[Effort, tuple[int, int]] = {
         Effort.WARM_UP: (1, 100),
-        Effort.QUICK: (40, 200),
-        Effort.FULL: (120, 200),
+        Effort.QUICK: (15, 500),
+        Effort.FULL: (25, 2_000),  # longer than the queue of 1,000, whose packets the slices before have driven out
     }
 
     def __init__(self) -> None:
