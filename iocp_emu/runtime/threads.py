@@ -30,8 +30,8 @@ thread that frees a slot looks.  Between the `append` and the settling another r
 get has come before the one that waits, and neither of the two callers can tell.
 
 All this needs that byte code of all threads happens in one order, as under a GIL; nothing else here does.  On builds
-without one, under a recording queue, in simulations, after a fork, and where `has_fast_path` is switched off, every call
-takes the lock.
+without it, under a recording queue, in simulations, after a fork, and where `has_fast_path` is switched off, every
+call takes the lock.
 
 Own rules.  A thread's end leaves its port by itself: its record dies with the thread's locals, in that thread.
 Finalizers never wait for the lock, since they may run inside it; they are left to whoever gives the lock back.  After
