@@ -282,7 +282,7 @@ class ThreadSystem:
         self._local.thread = thread
         # The very int that `threading` keeps, where it is the same, in the place of another one as large.
         ident, known = get_ident(), threading.current_thread().ident
-        thread.ident = known if known == ident else ident
+        thread.ident = known if known is not None and known == ident else ident
         self.threads_by_ident[thread.ident] = thread
 
     def end_thread(self, thread: OsThread, exit_code: int = 0) -> None:
