@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from random import Random
-from statistics import quantiles
 from typing import Any
+
+from .staging import undisturbed
 
 LOOPS = 1_000
 ROUNDS = 300
@@ -24,12 +25,13 @@ ROUNDS = 300
 # The steps of `post` and `get` as `iocp_emu.CompletionPort` has them, in their order.
 FAST_STEPS: Mapping[str, str] = {
     "call post": "empty_post(number)",
-    "check `bytes`": "number.__class__ is int and 0 <= number <= MAXIMUM_DWORD",
+    "check `bytes`": "type(number) is not int or number >> 32",
     "make the packet, free it": "blank = PostedPacket(); blank.key = 0; blank.overlapped = None; "
     "blank.information = number",
     "publish it (append)": "append(number)",
-    "what it has at hand": "append_, waiters_, waits_, port_, queue_ = at_hand",
-    "look at waiters and end": "(waiters and queue.current_count < queue.maximum_count) or waits or port.running_down",
+    "what it has at hand": "append_, waiters_, port_, queue_ = at_hand_in_post",
+    "look at waiters and end": "(waiters and queue.current_count < queue.maximum_count) or port.waits "
+    "or port.running_down",
     "call get": "empty_get()",
     "what it has at hand, too": "packets_, popleft_, threads_, port_, queue_ = at_hand",
     "who calls": "threads[get_ident()]",
@@ -61,7 +63,6 @@ def _fast_names() -> dict[str, Any]:
     from iocp_emu import CompletionPort, ThreadSystem, use
     from iocp_emu.kernel.completion import PostedPacket
     from iocp_emu.kernel.thread import ThreadState
-    from iocp_emu.runtime.arguments import MAXIMUM_DWORD
 
     with use(ThreadSystem(processors=2)) as system:
         port = CompletionPort(2)
@@ -77,10 +78,10 @@ def _fast_names() -> dict[str, Any]:
     spare: deque[Any] = deque(repeat(None, (ROUNDS + 1) * LOOPS))
     return {
         "now": time.perf_counter,
-        "MAXIMUM_DWORD": MAXIMUM_DWORD,
         "PostedPacket": PostedPacket,
         "RUNNABLE": ThreadState.RUNNABLE,
         "at_hand": (1, 2, 3, 4, 5),
+        "at_hand_in_post": (1, 2, 3, 4),
         "append": deque[Any](maxlen=64).append,
         "empty_get": empty_get,
         "empty_post": empty_post,
@@ -97,7 +98,6 @@ def _fast_names() -> dict[str, Any]:
         "thread": system.current(),
         "threads": {get_ident(): system.current()},
         "waiters": port.waitable.queue.waiters,
-        "waits": port.waitable.waits,
     }
 
 
@@ -109,13 +109,8 @@ def _measure(statements: Mapping[str, str], names: dict[str, Any]) -> dict[str, 
     for _ in range(ROUNDS):
         for name in random.sample(list(timers), len(timers)):
             samples[name].append(timers[name]())
-    empty = _quiet(samples.pop(""))
-    return {name: _quiet(values) - empty for name, values in samples.items()}
-
-
-def _quiet(values: Sequence[float]) -> float:
-    """The lower quartile: other programs only ever make a turn longer."""
-    return quantiles(values, n=4)[0]
+    empty = undisturbed(samples.pop(""))
+    return {name: undisturbed(values) - empty for name, values in samples.items()}
 
 
 def fast_path() -> dict[str, float]:
@@ -152,8 +147,8 @@ def hand_over() -> dict[str, float]:
             note("the token of its parker", other.parker.acquire, False)
             note("collect what it got", system.kernel.collect, other)
         system.end_thread(other)
-    empty = _quiet(samples.pop(""))
-    return {name: _quiet(values) - empty for name, values in samples.items()}
+    empty = undisturbed(samples.pop(""))
+    return {name: undisturbed(values) - empty for name, values in samples.items()}
 
 
 def _table(title: str, rows: Sequence[tuple[str, float]], whole: float | None) -> str:

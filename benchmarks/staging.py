@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import chain, pairwise, repeat
 from random import Random
+from statistics import quantiles
 
 from .contestants import STOP, Channel, Received
 from .measure import Unavailable, WrongResult
@@ -150,6 +151,11 @@ def pinned(random: Random) -> Generator[None, None, None]:
             os.sched_setaffinity(0, allowed)
     else:
         yield
+
+
+def undisturbed(values: Sequence[float]) -> float:
+    """The lower quartile of like measurements: other programs only ever make one longer."""
+    return quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else values[0]
 
 
 def spin(turns: int) -> None:

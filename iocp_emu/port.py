@@ -28,7 +28,7 @@ from .kernel.completion import IoCompletion, Packet, PostedPacket, finish_delive
 from .kernel.file import FileObject, IoMode, StatusBlock
 from .kernel.objects import Access, KernelObject, NtError
 from .kernel.queue import RemoveOutcome
-from .kernel.thread import ThreadState
+from .kernel.thread import BLOCKED, RUNNABLE
 from .kernel.waits import Waitable
 from .overlapped.device import Ask, IoDevice
 from .overlapped.files import Caching, Disposition, OpenOptions, Share, open_file
@@ -41,8 +41,6 @@ from .runtime.threads import OsThread, ThreadSystem
 from .status import status_to_error
 
 ObjectT = TypeVar("ObjectT", bound=KernelObject)
-
-RUNNABLE = ThreadState.RUNNABLE
 
 
 class HandleOwner:
@@ -130,7 +128,7 @@ class CompletionPort(HandleOwner):
         elif self._system.has_fast_path:
             append = queue.packets.append
             threads = self._system.threads_by_ident
-        self._at_hand_in_post = append, queue.waiters, port.waits, port, queue
+        self._at_hand_in_post = append, queue.waiters, port, queue
         self._at_hand_in_get = queue.packets, queue.packets.popleft, threads, port, queue
 
     def close(self) -> None:
@@ -151,15 +149,15 @@ class CompletionPort(HandleOwner):
         `bytes`: 0 to 2**32 - 1.  `key` and `overlapped`: anything; they come back as they are.  Never blocks; O(1).
         Raises `PortClosed` (6), `TypeError`, `ValueError`.
         """
-        if not (bytes.__class__ is int and 0 <= bytes <= MAXIMUM_DWORD):
+        if type(bytes) is not int or bytes >> 32:
             check_integer("bytes", bytes, 0, MAXIMUM_DWORD)
         packet = PostedPacket()
         packet.key = key
         packet.overlapped = overlapped
         packet.information = bytes
-        append, waiters, waits, port, queue = self._at_hand_in_post
+        append, waiters, port, queue = self._at_hand_in_post
         append(packet)
-        if (waiters and queue.current_count < queue.maximum_count) or waits or port.running_down:
+        if (waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
             self._system.settle(port)
 
     def get(self, timeout: float | None = None) -> Packet:
@@ -459,7 +457,7 @@ def _refuse(_: object) -> NoReturn:
 def _refusal(system: ThreadSystem, error: NtError) -> Exception:
     if error.status == status.STATUS_INVALID_HANDLE:
         return PortClosed(status.ERROR_INVALID_HANDLE)
-    if system.current().state is ThreadState.BLOCKED:
+    if system.current().state is BLOCKED:
         return RuntimeError("a port cannot be waited on inside blocking(): leave the block first")
     return win32_error(status_to_error(error.status))
 

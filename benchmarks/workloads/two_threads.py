@@ -10,12 +10,13 @@ from threading import Lock, Thread
 from ..contestants import BARE_LOCK, PORT, QUEUE, SIMPLE_QUEUE, Channel, open_channel
 from ..measure import Comparison, Effort, OneByOne, Sample
 from ..staging import check_in_order, pinned, settle, spin, wait_until_parked
+from .pool import PROCESSOR_TIME
 
 
 class Stream(OneByOne):
     """One thread posts as fast as it can, a second takes, parked at the start; time per packet to the last.
 
-    A long stream, for the reason given for bursts.
+    A long stream, for the reason given for bursts. Processor time is counted besides, as there.
     """
 
     packets: Mapping[Effort, int] = {Effort.WARM_UP: 500, Effort.QUICK: 10_000, Effort.FULL: 20_000}
@@ -46,13 +47,15 @@ class Stream(OneByOne):
         consumer.start()
         wait_until_parked(channel, 1)
         put = channel.put
+        used = time.process_time()
         start = time.perf_counter()
         for payload in payloads:
             put(payload)
         consumer.join()
+        used = time.process_time() - used
         channel.close()
         check_in_order(numbers, 0, count)
-        return Sample((finished[0] - start) / count)
+        return Sample((finished[0] - start) / count, {PROCESSOR_TIME: used / count * 1e6})
 
 
 Player = Callable[[], object]

@@ -19,8 +19,8 @@ from .. import status
 from ..errors import Win32Error, win32_error
 from ..status import is_success, status_to_error
 from .objects import NtError
-from .queue import ALERTABLE, RUNNABLE, UNLIMITED, KernelQueue, RemoveOutcome
-from .thread import KernelThread
+from .queue import ALERTABLE, UNLIMITED, KernelQueue, RemoveOutcome
+from .thread import RUNNABLE, KernelThread
 from .waits import Alertability, Timeout, Waitable
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from .. import status
 from .completion import IoCompletion, Packet, PacketSource
 from .objects import HandleTable, NtError
+from .thread import KernelThread, ThreadState
 from .waits import Waitable
 
 if TYPE_CHECKING:
     from .machine import Kernel
-    from .thread import KernelThread
 
 
 class JobMessage(enum.IntEnum):
@@ -71,16 +71,24 @@ class Process(Waitable):
     """One process: handles, threads, and the jobs that it belongs to, innermost first.  Signalled once it has ended."""
 
     type_name = "Process"
-    __slots__ = ("exit_code", "handles", "jobs", "pid", "threads")
+    __slots__ = ("exit_code", "handles", "jobs", "pid")
 
     def __init__(self, kernel: Kernel, pid: int) -> None:
         super().__init__(kernel)
         self.pid = pid
         self.handles = HandleTable(kernel, self)
-        self.threads: dict[KernelThread, None] = {}
         self.jobs: list[Job] = []
         self.exit_code: int | None = None
         self.reference()
+
+    @property
+    def threads(self) -> list[KernelThread]:
+        """Its living threads, oldest first.  O(objects of the machine): its end and pictures of it are what asks."""
+        return [
+            each
+            for each in list(self.kernel.objects)
+            if isinstance(each, KernelThread) and each.process is self and each.state is not ThreadState.EXITED
+        ]
 
     def exit(self, exit_code: int) -> None:
         """End the process: its threads, then its handles, then the news (X-04).
@@ -90,7 +98,7 @@ class Process(Waitable):
         if self.exit_code is not None:
             raise NtError(status.STATUS_PROCESS_IS_TERMINATING)
         self.exit_code = exit_code
-        for thread in list(self.threads):
+        for thread in self.threads:
             thread.exit(exit_code)
         self.handles.close_all()
         jobs, self.jobs = self.jobs, []

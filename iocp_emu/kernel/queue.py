@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from .. import status
 from ..profiles import WaiterOrder
 from .objects import KernelObject
-from .thread import KernelThread, ThreadState
+from .thread import PARKED, RUNNABLE, KernelThread
 from .waits import Alertability, Timeout
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 PacketT = TypeVar("PacketT")
 
 # Names of this module, since an enumeration is slow to look into and `remove` is the busiest procedure of all.
-RUNNABLE, PARKED = ThreadState.RUNNABLE, ThreadState.PARKED
 DUE, ALERTABLE = Timeout.DUE, Alertability.ALERTABLE
+LIFO = WaiterOrder.LIFO
 
 UNLIMITED = 1 << 64
 """An enforced limit that no number of threads reaches; for profiles that ignore the concurrency value."""
@@ -232,7 +232,7 @@ class KernelQueue(Generic[PacketT]):
 
     def _hand_over(self, packet: PacketT) -> KernelThread:
         """Give `packet` to the top waiter: counted when it is made ready, before it runs (Q-22)."""
-        if self.waiter_order is WaiterOrder.LIFO:
+        if self.waiter_order is LIFO:
             thread, dequeue = self.waiters.popitem()
         else:
             thread = next(iter(self.waiters))

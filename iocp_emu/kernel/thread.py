@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from .. import status
 from .objects import NtError
@@ -51,14 +51,42 @@ class ThreadState(enum.Enum):
     EXITED = "exited"
 
 
-MADE_LATE: dict[str, Callable[[], Any]] = {"mutants": dict, "requests": dict, "user_apcs": deque, "waits": dict}
-"""Containers of a thread that most threads never use; each is made when it is first looked at."""
+# Names of this module and its users, since an enumeration is slow to look into.
+RUNNABLE, PARKED, BLOCKED, SUSPENDED, EXITED = ThreadState
+
+
+ContainerT = TypeVar("ContainerT")
+
+
+class MadeLate(Generic[ContainerT]):
+    """A container that most threads never use: made when it is first looked at, and kept in the thread's `late`.
+
+    It leaves the other attributes alone; a `__getattr__` would make every look at a thread slow.
+    """
+
+    __slots__ = ("_make", "_name")
+
+    def __init__(self, make: Callable[[], ContainerT]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, thread: KernelThread, owner: type) -> ContainerT:
+        try:
+            late = thread.late
+        except AttributeError:
+            late = thread.late = {}
+        if self._name not in late:
+            late[self._name] = self._make()
+        made: ContainerT = late[self._name]
+        return made
 
 
 class KernelThread(Waitable):
     """One thread, real or virtual.  Signalled once it has exited.
 
-    A thread that does nothing but wait for packets keeps as little as it can: see `MADE_LATE`.
+    A thread that does nothing but wait for packets keeps as little as it can: see `MadeLate`.
     """
 
     type_name = "Thread"
@@ -66,49 +94,37 @@ class KernelThread(Waitable):
         "dequeue",
         "exit_code",
         "last_error",
-        "mutants",
+        "late",
         "process",
         "queue",
-        "requests",
         "state",
         "suspend_count",
-        "user_apcs",
         "wait",
         "wait_result",
     )
+    mutants: MadeLate[dict[Mutant, None]] = MadeLate(dict)
+    requests: MadeLate[dict[IoRequest, None]] = MadeLate(dict)
+    user_apcs: MadeLate[deque[Apc]] = MadeLate(deque)
 
     def __init__(self, kernel: Kernel, process: Process, name: str) -> None:
         super().__init__(kernel)
         self.name = name
         self.process = process
-        self.state = ThreadState.RUNNABLE
+        self.state = RUNNABLE
         self.queue: KernelQueue[Any] | None = None
         self.dequeue: Dequeue | None = None
         self.wait: Wait | None = None
         self.wait_result: WaitResult = None
-        self.user_apcs: deque[Apc]
-        self.requests: dict[IoRequest, None]
-        self.mutants: dict[Mutant, None]
-        del self.waits
         self.suspend_count = 0
         self.last_error = 0
         self.exit_code: int | None = None
+        self.late: dict[str, Any]
         process.reference()
-        process.threads[self] = None
         self.reference()
-
-    if not TYPE_CHECKING:  # it would hide every misspelt name
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in MADE_LATE:
-                raise AttributeError(name)
-            value = MADE_LATE[name]()
-            setattr(self, name, value)
-            return value
 
     def check_running(self) -> None:
         """STATUS_INVALID_PARAMETER unless the thread is runnable: nobody else can call."""
-        if self.state is not ThreadState.RUNNABLE:
+        if self.state is not RUNNABLE:
             raise NtError(status.STATUS_INVALID_PARAMETER)
 
     # -- becoming runnable and ceasing to be -------------------------------------------------------------------
@@ -121,7 +137,7 @@ class KernelThread(Waitable):
 
     def start_running(self) -> None:
         """Become `RUNNABLE`: counted at once, whatever the concurrency value says (Q-26)."""
-        self.state = ThreadState.RUNNABLE
+        self.state = RUNNABLE
         if self.queue is not None:
             self.queue.thread_started(self)
 
@@ -129,7 +145,7 @@ class KernelThread(Waitable):
         """Runnable again through somebody else, with `result` to return; a suspended thread keeps waiting for that."""
         self.wait_result = result
         if self.suspend_count:
-            self.state = ThreadState.SUSPENDED
+            self.state = SUSPENDED
         else:
             self.start_running()
             self.kernel.readied.append(self)
@@ -144,17 +160,17 @@ class KernelThread(Waitable):
         self.check_running()
         self.wait = wait
         self.wait_result = None
-        self.stop_running(ThreadState.BLOCKED)
+        self.stop_running(BLOCKED)
 
     def end_block(self) -> None:
         """What the caller blocked on by itself is over (Q-26).
 
         STATUS_INVALID_PARAMETER unless the thread is blocked on nothing that the kernel knows of.
         """
-        if self.state is not ThreadState.BLOCKED or self.wait is not None:
+        if self.state is not BLOCKED or self.wait is not None:
             raise NtError(status.STATUS_INVALID_PARAMETER)
         if self.suspend_count:
-            self.state = ThreadState.SUSPENDED
+            self.state = SUSPENDED
         else:
             self.start_running()
 
@@ -167,7 +183,7 @@ class KernelThread(Waitable):
 
     def expire(self) -> bool:
         """The timeout of the thread's wait has passed; False when the wait had already ended (Q-24, Q-33)."""
-        if self.state is ThreadState.BLOCKED and self.wait is not None:
+        if self.state is BLOCKED and self.wait is not None:
             self.end_wait(status.STATUS_TIMEOUT)
             return True
         if self.dequeue is not None:
@@ -182,13 +198,13 @@ class KernelThread(Waitable):
 
         STATUS_UNSUCCESSFUL for a thread that has exited.
         """
-        if self.state is ThreadState.EXITED:
+        if self.state is EXITED:
             raise NtError(status.STATUS_UNSUCCESSFUL)
         self.user_apcs.append(apc)
         if self.wait is not None:
             if self.wait.alertability is Alertability.ALERTABLE:
                 self.end_wait(status.STATUS_USER_APC)
-        elif self.state is ThreadState.PARKED:
+        elif self.state is PARKED:
             assert self.queue is not None
             self.queue.alert(self)
 
@@ -205,7 +221,7 @@ class KernelThread(Waitable):
         counted meanwhile and gives the slot up again at the end, which comes to the same as not touching it: what the
         action queues goes to the same waiter.
         """
-        if self.state is ThreadState.PARKED:
+        if self.state is PARKED:
             assert self.queue is not None
             self.queue.interrupt(self, action)
         else:
@@ -217,17 +233,17 @@ class KernelThread(Waitable):
         STATUS_SUSPEND_COUNT_EXCEEDED beyond 127, STATUS_THREAD_IS_TERMINATING after exit.
         """
         previous = self.suspend_count
-        if self.state is ThreadState.EXITED:
+        if self.state is EXITED:
             raise NtError(status.STATUS_THREAD_IS_TERMINATING)
         if previous == MAXIMUM_SUSPEND_COUNT:
             raise NtError(status.STATUS_SUSPEND_COUNT_EXCEEDED)
         self.suspend_count += 1
-        if self.state is ThreadState.RUNNABLE:
-            self.stop_running(ThreadState.SUSPENDED)
-        elif self.state is ThreadState.PARKED:
+        if self.state is RUNNABLE:
+            self.stop_running(SUSPENDED)
+        elif self.state is PARKED:
             assert self.queue is not None
             self.queue.withdraw(self)
-            self.state = ThreadState.SUSPENDED
+            self.state = SUSPENDED
         return previous
 
     def resume(self) -> int:
@@ -236,7 +252,7 @@ class KernelThread(Waitable):
         if previous == 0:
             return 0
         self.suspend_count -= 1
-        if previous == 1 and self.state is ThreadState.SUSPENDED:
+        if previous == 1 and self.state is SUSPENDED:
             if self.dequeue is not None:
                 assert self.queue is not None
                 self.queue.reenter(self)
@@ -252,14 +268,14 @@ class KernelThread(Waitable):
 
         Exiting twice is STATUS_THREAD_IS_TERMINATING.
         """
-        if self.state is ThreadState.EXITED:
+        if self.state is EXITED:
             raise NtError(status.STATUS_THREAD_IS_TERMINATING)
         if self.wait is not None:
             self.wait.detach()
             self.wait = None
         if self.queue is not None:
             self.queue.leave(self)
-        self.state = ThreadState.EXITED
+        self.state = EXITED
         self.exit_code = exit_code
         self.user_apcs.clear()
         result, self.wait_result = self.wait_result, None
@@ -269,11 +285,9 @@ class KernelThread(Waitable):
         for request in reversed(list(self.requests)):
             request.on_thread_exit()
         self.wake_waits()
-        process = self.process
-        del process.threads[self]
-        process.dereference()
+        self.process.dereference()
         self.dereference()
 
     def is_signalled_for(self, thread: KernelThread | None) -> bool:
         """Signalled once exited."""
-        return self.state is ThreadState.EXITED
+        return self.state is EXITED

@@ -211,7 +211,7 @@ class Reactor:
             thread.state is ThreadState.PARKED or thread.wait is not None
             for system in systems
             if system is not None
-            for thread in list(system.process.threads)
+            for thread in list(system.threads_by_ident.values())
         )
 
     def _end_if_idle(self, selector: selectors.BaseSelector) -> bool:

@@ -32,7 +32,7 @@ from ..kernel.completion import IoCompletion, posted_packet
 from ..kernel.machine import Kernel
 from ..kernel.objects import Access
 from ..kernel.thread import KernelThread, ThreadState
-from ..kernel.waits import Alertability, Event, ResetMode, Timeout, Waitable
+from ..kernel.waits import NO_WAITS, Alertability, Event, ResetMode, Timeout, Waitable
 from ..profiles import Profile, get_profile
 from .virtual_time import to_nanoseconds, to_seconds
 
@@ -56,6 +56,7 @@ class Worker(KernelThread):
         self.references = 1
         self.handle_count = 0
         self.freed = False
+        self.waits = NO_WAITS
         self.state = ThreadState.RUNNABLE
         self.queue = None
         self.dequeue = None

@@ -29,8 +29,9 @@ direct waits and the end of the port; a verb changes these under the lock, then 
 thread that frees a slot looks.  Between the `append` and the settling another running thread may take the packet; its
 get has come before the one that waits, and neither of the two callers can tell.
 
-All this needs that byte code of all threads happens in one order, as under a GIL.  On builds without it, under a
-recording queue, in simulations, after a fork, and where `has_fast_path` is switched off, every call takes the lock.
+All this needs that byte code of all threads happens in one order, as under a GIL; nothing else here does.  On builds
+without it, under a recording queue, in simulations, after a fork, and where `has_fast_path` is switched off, every
+call takes the lock.
 
 Own rules.  A thread's end leaves its port by itself: its record dies with the thread's locals, in that thread.
 Finalizers never wait for the lock, since they may run inside it; they are left to whoever gives the lock back.  After
@@ -61,15 +62,16 @@ from ..kernel.jobs import Process
 from ..kernel.machine import Kernel
 from ..kernel.objects import NtError
 from ..kernel.queue import KernelQueue, RemoveOutcome
-from ..kernel.thread import KernelThread, ThreadState, WaitResult
+from ..kernel.thread import BLOCKED, EXITED, PARKED, RUNNABLE, KernelThread, WaitResult
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..profiles import Profile, get_profile
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RUNNABLE = ThreadState.RUNNABLE
+# Names of this module, since an enumeration is slow to look into.
 DUE, LATER = Timeout.DUE, Timeout.LATER
+PLAIN = Alertability.PLAIN
 
 
 class OsThread(KernelThread):
@@ -199,12 +201,13 @@ class ThreadSystem:
 
         `ReentrantCallError` when the calling thread is in the middle of a verb.
         """
-        if self._lock._is_owned():
+        lock = self._lock
+        if lock._is_owned():
             raise ReentrantCallError
         kernel = self.kernel
         readied: Sequence[Any] = ()
         try:
-            with self._lock:
+            with lock:  # whatever Ctrl-C interrupts, it is given back
                 try:
                     return verb(*args, **kwargs)
                 finally:
@@ -212,8 +215,8 @@ class ThreadSystem:
                         readied = kernel.readied
                         kernel.readied = []
         finally:
-            for thread in readied:
-                _unpark(thread)
+            if readied:
+                _unpark(readied)
             if self._deferred:
                 self._run_deferred()
 
@@ -252,8 +255,7 @@ class ThreadSystem:
                 readied, kernel.readied = kernel.readied, []
             finally:
                 self._lock.release()
-            for thread in readied:
-                _unpark(thread)
+            _unpark(readied)
 
     # -- threads -----------------------------------------------------------------------------------------------
 
@@ -278,7 +280,9 @@ class ThreadSystem:
         """The calling OS thread is `thread` from now on, until it ends."""
         self._local.end = _ThreadEnd(self, thread)
         self._local.thread = thread
-        thread.ident = get_ident()
+        # The very int that `threading` keeps, where it is the same, in the place of another one as large.
+        ident, known = get_ident(), threading.current_thread().ident
+        thread.ident = known if known is not None and known == ident else ident
         self.threads_by_ident[thread.ident] = thread
 
     def end_thread(self, thread: OsThread, exit_code: int = 0) -> None:
@@ -316,8 +320,24 @@ class ThreadSystem:
 
     def settle(self, port: IoCompletion) -> None:
         """After a packet has been appended without the lock: offer it."""
-        if self._has_fast_path:
+        if not self._has_fast_path:
+            return
+        lock, kernel = self._lock, self.kernel
+        if lock._is_owned():
             self._tell(port.settle)
+            return
+        # As `perform`, less the arguments: every hand-over to a parked thread comes by here.
+        readied: Sequence[Any] = ()
+        try:
+            with lock:
+                try:
+                    port.settle()
+                finally:
+                    readied, kernel.readied = kernel.readied, []
+        finally:
+            _unpark(readied)
+            if self._deferred:
+                self._run_deferred()
 
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
@@ -331,7 +351,7 @@ class ThreadSystem:
                 if port.has_sources and packet.source is not None:
                     self.perform(finish_delivery, [packet])
                 return packet
-        result = self._remove_locked(port, 1, timeout, Alertability.PLAIN)
+        result = self._remove_locked(port, 1, timeout, PLAIN)
         return result[0] if isinstance(result, list) else result
 
     def remove_many(
@@ -339,7 +359,7 @@ class ThreadSystem:
         port: IoCompletion,
         maximum: int,
         timeout: float | None,
-        alertability: Alertability = Alertability.PLAIN,
+        alertability: Alertability = PLAIN,
     ) -> list[Packet] | RemoveOutcome:
         """Dequeue up to `maximum` packets, waiting up to `timeout` seconds for the first (Q-19, O-08).
 
@@ -375,10 +395,10 @@ class ThreadSystem:
         """Dequeue under the lock, and wait outside of it."""
         if self.catch_up is not None:
             self.catch_up()
-        thread = self.current()
+        thread = self.threads_by_ident.get(get_ident()) or self.current()
         due = DUE if timeout is not None and timeout <= 0 else LATER
         try:
-            if thread.state is ThreadState.PARKED or thread.wait_result is not None:
+            if thread.state is PARKED or thread.wait_result is not None:
                 self._give_up(thread)  # one that was itself interrupted has left this
             result = self.perform(_remove, port, thread, maximum, due, alertability)
             if result is None:
@@ -397,17 +417,17 @@ class ThreadSystem:
         objects: Sequence[Waitable],
         mode: WaitMode = WaitMode.ANY,
         timeout: float | None = None,
-        alertability: Alertability = Alertability.PLAIN,
+        alertability: Alertability = PLAIN,
     ) -> int:
         """Wait for kernel objects, or sleep when there are none; the NTSTATUS (Q-23, Q-29).  Blocks.
 
         Inside `blocking()` the thread is blocked before and after.
         """
         thread = self.current()
-        due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
-        was_blocked = thread.state is ThreadState.BLOCKED
+        due = DUE if timeout is not None and timeout <= 0 else LATER
+        was_blocked = thread.state is BLOCKED
         try:
-            if thread.state is ThreadState.PARKED or thread.wait_result is not None:
+            if thread.state is PARKED or thread.wait_result is not None:
                 self._give_up(thread)
             result = self.perform(_wait, thread, objects, mode, due, alertability)
             if result is None:
@@ -416,7 +436,7 @@ class ThreadSystem:
             self._give_up(thread)
             raise
         finally:
-            if was_blocked and thread.state is ThreadState.RUNNABLE:
+            if was_blocked and thread.state is RUNNABLE:
                 self.block(thread)
         if result == status.STATUS_USER_APC:
             self.run_user_apcs(thread)
@@ -439,7 +459,7 @@ class ThreadSystem:
                 thread.parker.acquire()
         else:
             deadline = self._clock() + timeout
-            while thread.state is not ThreadState.RUNNABLE:
+            while thread.state is not RUNNABLE:
                 left = deadline - self._clock()
                 if left > 0:
                     thread.parker.acquire(timeout=min(left, self._longest_nap_seconds))
@@ -483,7 +503,7 @@ def _unless_refused(verb: Callable[[], object]) -> None:
 
 
 def _exit_once(thread: OsThread, exit_code: int) -> None:
-    if thread.state is not ThreadState.EXITED:
+    if thread.state is not EXITED:
         thread.exit(exit_code)
 
 
@@ -509,7 +529,7 @@ def _wait(
     thread: OsThread, objects: Sequence[Waitable], mode: WaitMode, due: Timeout, alertability: Alertability
 ) -> int | None:
     kernel = thread.kernel
-    if thread.state is ThreadState.BLOCKED:
+    if thread.state is BLOCKED:
         kernel.unblock(thread)
     result = kernel.wait(thread, objects, mode, due, alertability)
     if result is None:
@@ -520,12 +540,13 @@ def _wait(
     return result
 
 
-def _unpark(thread: Any) -> None:
-    """Let a readied `OsThread` go on; a second token is the same as one."""
-    try:
-        thread.parker.release()
-    except RuntimeError:
-        pass
+def _unpark(readied: Sequence[Any]) -> None:
+    """Let readied `OsThread`s go on; a second token is the same as one."""
+    for thread in readied:
+        try:
+            thread.parker.release()
+        except RuntimeError:
+            pass
 
 
 def time_with_sleep() -> float:

@@ -295,12 +295,12 @@ class World:
 
     def _bury(self, thread: KernelThread) -> None:
         thread.freed, thread.references, thread.exit_code = True, 0, 0
-        del self.kernel.objects[thread], self.process.threads[thread]
+        del self.kernel.objects[thread]
         self.process.references -= 1
 
     def _revive(self, thread: KernelThread) -> None:
         thread.freed, thread.references, thread.exit_code = False, 1, None
-        self.kernel.objects[thread] = self.process.threads[thread] = None
+        self.kernel.objects[thread] = None
         self.process.references += 1
 
     def _write_port(self, number: int, port_code: Any, codes: list[int]) -> None:

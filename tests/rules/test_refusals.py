@@ -21,7 +21,7 @@ from iocp_emu.kernel.file import IoMode
 from iocp_emu.kernel.machine import Kernel
 from iocp_emu.kernel.objects import Access, NtError
 from iocp_emu.kernel.snapshot import snapshot
-from iocp_emu.kernel.thread import MAXIMUM_SUSPEND_COUNT, KernelThread
+from iocp_emu.kernel.thread import MAXIMUM_SUSPEND_COUNT, KernelThread, MadeLate
 from iocp_emu.kernel.waits import Alertability, ResetMode, Timeout, WaitMode
 from iocp_emu.profiles import CLASSIC, WIN7, WIN10, XP, Profile
 from tests.rules.devices import Bench, Overlapped, packet
@@ -54,8 +54,9 @@ def _parts(thing: Any) -> Iterator[Any]:
         for kind in type(thing).__mro__:
             slots = kind.__dict__.get("__slots__", ())
             for slot in (slots,) if isinstance(slots, str) else slots:
-                if not slot.startswith("__") and hasattr(thing, slot):
+                if not slot.startswith("__") and slot != "late" and hasattr(thing, slot):
                     yield getattr(thing, slot)
+            yield from (getattr(thing, name) for name, value in vars(kind).items() if isinstance(value, MadeLate))
         yield from vars(thing).values() if hasattr(thing, "__dict__") else ()
 
 
@@ -439,7 +440,7 @@ def test_the_contents_see_what_the_picture_leaves_out() -> None:
     everything = contents(scene.kernel)
     thread: KernelThread = scene.running
     objects: list[Callable[[], object]] = [
-        lambda: scene.named.waits.update({next(iter(scene.unsignalled.waits)): None}),
+        lambda: scene.named.add_wait(next(iter(scene.unsignalled.waits))),
         lambda: thread.user_apcs.append(lambda: None),
         lambda: setattr(scene.outstanding, "is_cancelling", True),
         lambda: setattr(thread, "last_error", 5),

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -26,8 +26,9 @@ from iocp_emu.kernel.completion import IoCompletion, Packet, PacketSource, Poste
 from iocp_emu.kernel.invariants import check
 from iocp_emu.kernel.objects import Access, NtError
 from iocp_emu.kernel.queue import RemoveOutcome
-from iocp_emu.kernel.thread import MADE_LATE, ThreadState
-from iocp_emu.runtime.threads import gil_is_enabled
+from iocp_emu.kernel.thread import ThreadState
+from iocp_emu.kernel.waits import NO_WAITS
+from iocp_emu.runtime.threads import OsThread, gil_is_enabled
 from iocp_emu.trace.recorder import Recorder
 from tests.runtime.test_threads import eventually
 from tests.stateful.driver import Outcome, plain
@@ -398,27 +399,23 @@ def test_a_new_thread_with_the_ident_of_an_ended_one_is_somebody_else() -> None:
 
 
 def test_idle_waiters_keep_no_containers() -> None:
-    """Memory: what a thread that only waits never uses is not there."""
+    """Memory: what a thread that only waits never uses is not there, and is when somebody looks."""
     with use(ThreadSystem()) as system, CompletionPort() as port:
         waiter = spawn(port.get)
+        thread = waiter.waitable
+        assert isinstance(thread, OsThread)
         eventually(lambda: port.waiting == 1, "it parks")
-        made = [name for name in MADE_LATE if _slot(type(waiter.waitable), name, waiter.waitable) is not None]
+        assert not hasattr(thread, "late")
+        assert thread.waits is NO_WAITS
         port.post()
         waiter.join(60)
-        assert [name for name in made if name != "waits"] == []
+        current = system.current()
+        current.user_apcs.append(gc.enable)
+        assert current.requests is current.requests
+        assert list(current.user_apcs) == [gc.enable]
+        assert set(current.late) == {"user_apcs", "requests"}
         with pytest.raises(AttributeError, match="no_such"):
             _ = system.current().no_such  # type: ignore[attr-defined]
-
-
-def _slot(kind: type, name: str, thread: object) -> object | None:
-    """What is in the slot, without making it."""
-    for base in kind.__mro__:
-        if name in vars(base):
-            try:
-                return cast(object, vars(base)[name].__get__(thread, kind))
-            except AttributeError:
-                return None
-    return None
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the host has no interval timers")

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import pytest
 
@@ -22,6 +23,7 @@ from iocp_emu import CompletionPort, Event, PortClosed, ThreadSystem, blocking, 
 from iocp_emu.kernel.completion import Packet
 from iocp_emu.kernel.invariants import check
 from iocp_emu.kernel.queue import RemoveOutcome
+from iocp_emu.kernel.thread import ThreadState
 from iocp_emu.kernel.waits import Alertability
 
 STOP = "stop"
@@ -348,14 +350,20 @@ def test_ctrl_c_while_parked_leaves_the_port_consistent(system: ThreadSystem) ->
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach only the main thread")
     port = CompletionPort(1)
+    asleep = ThreadSystem._await.__code__  # pyright: ignore[reportPrivateUsage]
 
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        # The first that finds the thread asleep.  One that comes just before a lock of CPython's begins to wait is
+        # noticed after that wait only: the timer goes on until one is in time.
+        if frame is not None and frame.f_code is asleep and me.state is ThreadState.PARKED:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
 
+    me = system.current()
     old = signal.signal(signal.SIGALRM, interrupt)
     try:
         for timeout in (None, 60.0):
-            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
             with pytest.raises(KeyboardInterrupt):
                 port.get(timeout)
             assert (port.waiting, port.active) == (0, 1)
