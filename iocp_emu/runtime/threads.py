@@ -95,9 +95,8 @@ class _ThreadEnd:
 
     def __del__(self) -> None:
         system = self.system()
-        if system is not None and not sys.is_finalizing():
-            with contextlib.suppress(ForkedSystemError):
-                system.end_thread(self.thread)
+        if system is not None and not sys.is_finalizing() and not system.is_forked_copy:
+            system.end_thread(self.thread)
 
 
 class ForkedSystemError(RuntimeError):
@@ -218,15 +217,29 @@ class ThreadSystem:
                 self._run_deferred()
 
     @property
+    def is_forked_copy(self) -> bool:
+        """Whether this is the child's copy after a fork.
+
+        Told by the process, not by `after_fork_in_child`: in the child, the interpreter drops the locals of threads that
+        do not exist there before it calls anybody, and one of these may have held the lock.
+        """
+        return os.getpid() != self.process.pid
+
+    @property
     def is_inside_verb(self) -> bool:
         """Whether the calling thread is in the middle of a verb, as only finalizers and signal handlers can be."""
         return bool(self._lock._is_owned())
 
-    def defer(self, action: Callable[[], object]) -> None:
+    def defer(
+        self, action: Callable[[], object], *, _is_finalizing: Callable[[], bool] = sys.is_finalizing
+    ) -> None:
         """Run `action` under the lock, soon: at once if the lock is free, else when it is given back.
 
-        Never blocks: this is how finalizers call verbs.
+        Never blocks: this is how finalizers call verbs.  While the interpreter ends, nothing is left to be done, and
+        this module's names may be gone.
         """
+        if _is_finalizing():
+            return
         self._deferred.append(action)
         self._run_deferred()
 
