@@ -43,10 +43,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement of one contestant: its cost per packet (or waiter), and counts taken besides."""
+    """One measurement of one contestant: its cost per packet (or waiter), counts taken besides, and a curve if any."""
 
     cost: float
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    curve: Sequence[tuple[float, int]] = ()
+    """A count that changes over time: seconds since the start, and the count from then on."""
 
 
 @dataclass(frozen=True, slots=True)

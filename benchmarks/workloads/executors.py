@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import TimeoutError as OutOfPatience
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, repeat
@@ -118,24 +119,30 @@ class _ExecutorWorkload(OneByOne):
             after = context_switches()
         if sorted(ran) != list(range(count)):
             raise WrongResult(f"{len(ran)} of {count} tasks ran, or some twice")
-        figures = runnable_figures(notes.runnable)
+        curve = runnable_curve(notes.runnable)
+        figures = runnable_figures(curve)
         if before is not None and after is not None:
             figures[SWITCHES_PER_TASK] = (after - before) / count
-        return Sample(self.cost(seconds, notes), figures)
+        return Sample(self.cost(seconds, notes), figures, curve)
 
 
-def runnable_figures(intervals: Sequence[Interval]) -> dict[str, float]:
-    """How many tasks were runnable at once: the mean over the time when any was, and the most."""
-    if not intervals:
-        return {}
+def runnable_curve(intervals: Sequence[Interval]) -> list[tuple[float, int]]:
+    """How many tasks were runnable at once, from each moment on at which that changed; the first moment is 0.0."""
     changes = sorted([(start, 1) for start, _ in intervals] + [(end, -1) for _, end in intervals])
-    levels = list(accumulate(step for _, step in changes))
+    levels = accumulate(step for _, step in changes)
+    return [(moment - changes[0][0], level) for (moment, _), level in zip(changes, levels, strict=True)]
+
+
+def runnable_figures(curve: Sequence[tuple[float, int]]) -> dict[str, float]:
+    """The mean of a curve over the time when any task was runnable, and the most."""
+    if not curve:
+        return {}
     busy = total = 0.0
-    for ((start, _), (end, _)), level in zip(pairwise(changes), levels, strict=False):
+    for (start, level), (end, _) in pairwise(curve):
         if level:
             busy += end - start
             total += level * (end - start)
-    return {MEAN_RUNNABLE: total / busy if busy else 0.0, MOST_RUNNABLE: float(max(levels))}
+    return {MEAN_RUNNABLE: total / busy if busy else 0.0, MOST_RUNNABLE: float(max(level for _, level in curve))}
 
 
 class SubmitWait(_ExecutorWorkload):
@@ -328,6 +335,51 @@ class BlockedByLock(_Blocked):
         yield hold
 
 
+STUCK = "stuck"
+"""Share of the outermost tasks in which some wait had to be given up."""
+
+
+class Nested(OneByOne):
+    """Benefit: tasks that submit a task and wait for it, eight deep, as many at once as may run; how many get stuck.
+
+    Who has no thread left for the task that is waited for is stuck; so that the run goes on, each wait is given up
+    after `patience_seconds`, much longer than all the work takes.  Time is not compared: the stuck ones have none.
+    """
+
+    depth = 8
+    patience_seconds = 1.0
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nested", (Comparison(EXECUTOR, STUCK, 0, Kind.FIGURE), Comparison(POOL_N, STUCK, None, Kind.FIGURE))
+        )
+
+    def contestants(self, effort: Effort) -> Sequence[str]:
+        return EXECUTOR, POOL_N
+
+    def measure(self, contestant: str, effort: Effort, random: Random) -> Sample:
+        executor, _ = open_executor(contestant)
+        all_run = threading.Barrier(CONCURRENCY)
+
+        def descend(levels: int) -> int:
+            if levels == self.depth:
+                all_run.wait()  # every thread of the smaller pool is taken now
+            if levels == 0:
+                return 1
+            below = executor.submit(descend, levels - 1)
+            try:
+                return 1 + below.result(self.patience_seconds)
+            except OutOfPatience:
+                below.cancel()
+                return 1
+
+        with executor:
+            start = time.perf_counter()
+            depths = [each.result() for each in [executor.submit(descend, self.depth) for _ in range(CONCURRENCY)]]
+            elapsed = time.perf_counter() - start
+        return Sample(elapsed, {STUCK: sum(depth <= self.depth for depth in depths) / CONCURRENCY})
+
+
 DETECTED = "detected"
 PLAIN = "plain"
 
@@ -346,9 +398,7 @@ class DetectionCost(OneByOne):
         import iocp_emu
 
         count = {Effort.WARM_UP: 100, Effort.QUICK: 5_000, Effort.FULL: 20_000}[effort]
-        detection: AbstractContextManager[Any] = (
-            iocp_emu.detect_blocking() if contestant == DETECTED else nullcontext()
-        )
+        detection: AbstractContextManager[Any] = iocp_emu.detect_blocking() if contestant == DETECTED else nullcontext()
         with detection, iocp_emu.CompletionPortExecutor(1, 1) as executor:
             return Sample(executor.submit(_time_calls, self._make_call(), count).result() / count)
 
@@ -374,14 +424,15 @@ def _take_a_free_lock() -> Callable[[], object]:
     return take
 
 
+BENEFIT_WORKLOADS = (BlockedBySleep(), BlockedBySocket(), BlockedByLock(), Nested())
+"""What a pool that keeps N threads running is for."""
+
 EXECUTOR_WORKLOADS = (
     SubmitWait(),
     Sleepers(),
     MixedInside(),
     MixedThroughput(),
-    BlockedBySleep(),
-    BlockedBySocket(),
-    BlockedByLock(),
+    *BENEFIT_WORKLOADS,
     DetectionCost("detect-sleep", _sleep_for_no_time),
     DetectionCost("detect-lock", _take_a_free_lock),
 )

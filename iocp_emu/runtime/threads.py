@@ -152,6 +152,8 @@ class ThreadSystem:
     catch_up: Callable[[], None] | None = None
     """While something of the host is watched for this system: brings in, without waiting, what has happened there."""
 
+    _is_finalizing = staticmethod(sys.is_finalizing)
+
     def __init__(
         self,
         profile: str | Profile | None = None,
@@ -220,8 +222,8 @@ class ThreadSystem:
     def is_forked_copy(self) -> bool:
         """Whether this is the child's copy after a fork.
 
-        Told by the process, not by `after_fork_in_child`: in the child, the interpreter drops the locals of threads that
-        do not exist there before it calls anybody, and one of these may have held the lock.
+        Told by the process, not by `after_fork_in_child`: in the child, the interpreter drops the locals of threads
+        that do not exist there before it calls anybody, and one of these may have held the lock.
         """
         return os.getpid() != self.process.pid
 
@@ -230,15 +232,13 @@ class ThreadSystem:
         """Whether the calling thread is in the middle of a verb, as only finalizers and signal handlers can be."""
         return bool(self._lock._is_owned())
 
-    def defer(
-        self, action: Callable[[], object], *, _is_finalizing: Callable[[], bool] = sys.is_finalizing
-    ) -> None:
+    def defer(self, action: Callable[[], object]) -> None:
         """Run `action` under the lock, soon: at once if the lock is free, else when it is given back.
 
         Never blocks: this is how finalizers call verbs.  While the interpreter ends, nothing is left to be done, and
         this module's names may be gone.
         """
-        if _is_finalizing():
+        if self._is_finalizing():
             return
         self._deferred.append(action)
         self._run_deferred()
