@@ -39,6 +39,7 @@ class Kind(Enum):
     RATIO = "ratio"  # cost of ours / cost of the peer
     DIFFERENCE = "difference"  # cost of ours - cost of the peer
     FIGURE = "figure"  # a count that ours reports beside its cost
+    RATE = "rate"  # such a count of which more is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One row to be: `ours` against `peer` (for `Kind.FIGURE` the name of the figure), at most `goal`."""
+    """One row to be: `ours` against `peer`, at most `goal`.
+
+    For `Kind.FIGURE` and `RATE`, `peer` is the name of the figure; a rate is to be at least `goal`.
+    """
 
     ours: str
     peer: str

@@ -82,7 +82,7 @@ class _ExecutorWorkload(OneByOne):
         super().__init__(name, comparisons)
         self._contestants = tuple(
             dict.fromkeys(
-                name for each in comparisons if each.kind is not Kind.FIGURE for name in (each.ours, each.peer)
+                name for each in comparisons if each.kind is Kind.RATIO for name in (each.ours, each.peer)
             )
         )
 
