@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -280,10 +281,9 @@ class BlockedBySocket(_Blocked):
         def round_trip(number: int) -> float:
             connection = free.pop()
             connection.send(b"?")
-            over = time.perf_counter() + SLEEP_SECONDS
-            connection.recv(1)
+            (answered,) = MOMENT.unpack(connection.recv(MOMENT.size))
             free.append(connection)
-            return over
+            return float(answered)
 
         try:
             yield round_trip
@@ -295,6 +295,10 @@ class BlockedBySocket(_Blocked):
                 far.close()
 
 
+MOMENT = struct.Struct("d")
+"""What the server answers: seconds of `perf_counter`."""
+
+
 def sleep(number: int) -> float:
     """Sleep; when that was over."""
     over = time.perf_counter() + SLEEP_SECONDS
@@ -303,7 +307,7 @@ def sleep(number: int) -> float:
 
 
 def _answer_late(connections: Sequence[socket.socket]) -> None:
-    """Answer each byte after `SLEEP_SECONDS`, until all connections are closed."""
+    """Answer each byte after `SLEEP_SECONDS` with the moment of the answer, until all connections are closed."""
     by_number = {connection.fileno(): connection for connection in connections}
     due: list[tuple[float, int]] = []
     while by_number:
@@ -315,7 +319,7 @@ def _answer_late(connections: Sequence[socket.socket]) -> None:
             else:
                 del by_number[number]
         while due and due[0][0] <= time.monotonic():
-            by_number[heapq.heappop(due)[1]].send(b"!")
+            by_number[heapq.heappop(due)[1]].send(MOMENT.pack(time.perf_counter()))
 
 
 class BlockedByLock(_Blocked):
