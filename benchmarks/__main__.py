@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [NAME,... | profile] [--quick] [--json FILE] [--repeats N]`.
+"""The command: `python -m benchmarks [NAME,... | profile] [--quick] [--json FILE] [--plot FILE] [--repeats N]`.
 
 Exit status: 0 when every sample was right, whatever the verdicts; 1 when a workload was wrong (a packet
 lost, repeated or out of order, an exception, a hang); 2 for a bad command line.
@@ -18,12 +18,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from . import profile
+from . import plot, profile
 from .measure import Effort, Workload
 from .report import LEGEND, WIDEST, Row, render_figures, render_table, rows_of
 from .runner import run
 from .staging import widen_futex_hash
-from .workloads import WORKLOADS
+from .workloads import GROUPS, WORKLOADS
 
 PROFILE = "profile"
 REPEATS = {Effort.QUICK: 3, Effort.FULL: 11}
@@ -37,14 +37,12 @@ def _positive(text: str) -> int:
 
 
 def _selection(text: str) -> list[Workload]:
-    by_name = {workload.name: workload for workload in WORKLOADS}
+    by_name = {**{workload.name: (workload,) for workload in WORKLOADS}, **GROUPS}
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise argparse.ArgumentTypeError(
-            f"no workload {', '.join(map(repr, unknown))}; there are {', '.join(by_name)}"
-        )
-    return [by_name[name] for name in dict.fromkeys(names)]
+        raise argparse.ArgumentTypeError(f"no workload {', '.join(map(repr, unknown))}; there are {', '.join(by_name)}")
+    return list(dict.fromkeys(workload for name in names for workload in by_name[name]))
 
 
 def _selection_or_profile(text: str) -> list[Workload] | str:
@@ -63,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="iocp_emu next to its peers: ratios of costs measured side by side, interleaved.",
         epilog="workloads:\n"
-        + "\n".join(f"  {w.name:15}{(getdoc(w) or '').splitlines()[0]}" for w in WORKLOADS),
+        + "\n".join(f"  {w.name:15}{(getdoc(w) or '').splitlines()[0]}" for w in WORKLOADS)
+        + "\n\ngroups:\n"
+        + "\n".join(f"  {name:15}{', '.join(each.name for each in group)}" for name, group in GROUPS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -88,8 +88,12 @@ def _parser() -> argparse.ArgumentParser:
         help="write rows, values and surroundings to FILE as well",
     )
     parser.add_argument(
-        "--repeats", type=_positive, metavar="N", help="samples per contestant (default 11, quick 3)"
+        "--plot",
+        type=_file_to_write,
+        metavar="FILE",
+        help="draw the group `benefit` into FILE, as its name says: .svg, .png, .pdf (needs the extra `plot`)",
     )
+    parser.add_argument("--repeats", type=_positive, metavar="N", help="samples per contestant (default 11, quick 3)")
     return parser
 
 
@@ -123,13 +127,16 @@ def _show_progress(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status. Blocks for about a minute (quick) or several."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     if options.name == PROFILE:
         print(profile.render())
         return 0
     effort = Effort.QUICK if options.quick else Effort.FULL
     repeats: int = options.repeats or REPEATS[effort]
     workloads: list[Workload] = options.name or options.only
+    if options.plot is not None and (problem := plot.why_not(workloads)) is not None:
+        parser.error(problem)
     surroundings = _surroundings(effort, repeats)
     gathered = run(workloads, effort, repeats, random=Random(), progress=_show_progress)
     _show_progress("")
@@ -150,6 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "problems": gathered.problems,
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if options.plot and not gathered.problems:
+        plot.draw(gathered.samples, options.plot)
     for problem in gathered.problems:
         print(f"WRONG {problem}", file=sys.stderr)
     return 1 if gathered.problems else 0

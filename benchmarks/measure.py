@@ -39,19 +39,25 @@ class Kind(Enum):
     RATIO = "ratio"  # cost of ours / cost of the peer
     DIFFERENCE = "difference"  # cost of ours - cost of the peer
     FIGURE = "figure"  # a count that ours reports beside its cost
+    RATE = "rate"  # such a count of which more is better
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement of one contestant: its cost per packet (or waiter), and counts taken besides."""
+    """One measurement of one contestant: its cost per packet (or waiter), counts taken besides, and a curve if any."""
 
     cost: float
     figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    curve: Sequence[tuple[float, int]] = ()
+    """A count that changes over time: seconds since the start, and the count from then on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One row to be: `ours` against `peer` (for `Kind.FIGURE` the name of the figure), at most `goal`."""
+    """One row to be: `ours` against `peer`, at most `goal`.
+
+    For `Kind.FIGURE` and `RATE`, `peer` is the name of the figure; a rate is to be at least `goal`.
+    """
 
     ours: str
     peer: str

@@ -12,12 +12,14 @@ from .measure import Comparison, Kind, Sample, Unit, Workload
 
 NARROWEST, WIDEST = 84, 100  # columns
 EMPTY = "-"
+COUNTS = frozenset({Kind.FIGURE, Kind.RATE})
+"""Kinds of rows that show a count of ours alone."""
 
 LEGEND = """\
 ratio: median over the repeats of (cost of ours / cost of the peer) within one
 repeat; spread: interquartile range. Less is better. Rows without x are counts
 of the named figure, or bytes beyond the peer. about: medians of both costs, to
-give a feeling only. goal: at most this; - where none is set.
+give a feeling only. goal: at most this, with >= at least; - where none is set.
 port: iocp_emu.CompletionPort, concurrency 2. thread pool: ThreadPoolExecutor of
 concurrent.futures. @1k: with so many packets queued, or threads parked."""
 
@@ -43,7 +45,7 @@ def value_of_repeat(comparison: Comparison, samples: dict[str, Sample]) -> float
     ours = samples.get(comparison.ours)
     if ours is None:
         return None
-    if comparison.kind is Kind.FIGURE:
+    if comparison.kind in COUNTS:
         return ours.figures.get(comparison.peer)
     peer = samples.get(comparison.peer)
     if peer is None:
@@ -72,7 +74,8 @@ class Row:
         value, goal = self.value, self.comparison.goal
         if value is None or goal is None:
             return Verdict.NONE
-        return Verdict.MET if value <= goal else Verdict.MISSED
+        is_met = value >= goal if self.comparison.kind is Kind.RATE else value <= goal
+        return Verdict.MET if is_met else Verdict.MISSED
 
     def as_json(self) -> dict[str, Any]:
         """All that the table shows and the values behind it; costs in seconds or bytes."""
@@ -135,11 +138,13 @@ def _goal(comparison: Comparison) -> str:
         return EMPTY
     if comparison.kind is Kind.RATIO:
         return f"<={comparison.goal:.2f}x"
+    if comparison.kind is Kind.RATE:
+        return f">={comparison.goal:g}"
     return f"<={comparison.goal:g}{' B' if comparison.kind is Kind.DIFFERENCE else ''}"
 
 
 def _about(row: Row) -> str:
-    if row.comparison.kind is Kind.FIGURE or not row.our_costs or not row.peer_costs:
+    if row.comparison.kind in COUNTS or not row.our_costs or not row.peer_costs:
         return ""
     ours, peer = median(row.our_costs), median(row.peer_costs)
     if row.unit is Unit.BYTES:

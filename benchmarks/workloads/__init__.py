@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..measure import Workload
-from .executors import EXECUTOR_WORKLOADS
+from .executors import BENEFIT_WORKLOADS, EXECUTOR_WORKLOADS
 from .exploration import Exploration
 from .imports import ImportTime
 from .input_output import Echo, FileReads
@@ -41,3 +41,6 @@ WORKLOADS: tuple[Workload, ...] = (
     ImportTime(),
     *EXECUTOR_WORKLOADS,
 )
+
+GROUPS: dict[str, tuple[Workload, ...]] = {"benefit": BENEFIT_WORKLOADS}
+"""Names for several workloads at once."""

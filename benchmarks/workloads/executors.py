@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import TimeoutError as OutOfPatience
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, repeat
@@ -81,7 +83,7 @@ class _ExecutorWorkload(OneByOne):
         super().__init__(name, comparisons)
         self._contestants = tuple(
             dict.fromkeys(
-                name for each in comparisons if each.kind is not Kind.FIGURE for name in (each.ours, each.peer)
+                name for each in comparisons if each.kind is Kind.RATIO for name in (each.ours, each.peer)
             )
         )
 
@@ -118,24 +120,30 @@ class _ExecutorWorkload(OneByOne):
             after = context_switches()
         if sorted(ran) != list(range(count)):
             raise WrongResult(f"{len(ran)} of {count} tasks ran, or some twice")
-        figures = runnable_figures(notes.runnable)
+        curve = runnable_curve(notes.runnable)
+        figures = runnable_figures(curve)
         if before is not None and after is not None:
             figures[SWITCHES_PER_TASK] = (after - before) / count
-        return Sample(self.cost(seconds, notes), figures)
+        return Sample(self.cost(seconds, notes), figures, curve)
 
 
-def runnable_figures(intervals: Sequence[Interval]) -> dict[str, float]:
-    """How many tasks were runnable at once: the mean over the time when any was, and the most."""
-    if not intervals:
-        return {}
+def runnable_curve(intervals: Sequence[Interval]) -> list[tuple[float, int]]:
+    """How many tasks were runnable at once, from each moment on at which that changed; the first moment is 0.0."""
     changes = sorted([(start, 1) for start, _ in intervals] + [(end, -1) for _, end in intervals])
-    levels = list(accumulate(step for _, step in changes))
+    levels = accumulate(step for _, step in changes)
+    return [(moment - changes[0][0], level) for (moment, _), level in zip(changes, levels, strict=True)]
+
+
+def runnable_figures(curve: Sequence[tuple[float, int]]) -> dict[str, float]:
+    """The mean of a curve over the time when any task was runnable, and the most."""
+    if not curve:
+        return {}
     busy = total = 0.0
-    for ((start, _), (end, _)), level in zip(pairwise(changes), levels, strict=False):
+    for (start, level), (end, _) in pairwise(curve):
         if level:
             busy += end - start
             total += level * (end - start)
-    return {MEAN_RUNNABLE: total / busy if busy else 0.0, MOST_RUNNABLE: float(max(levels))}
+    return {MEAN_RUNNABLE: total / busy if busy else 0.0, MOST_RUNNABLE: float(max(level for _, level in curve))}
 
 
 class SubmitWait(_ExecutorWorkload):
@@ -273,10 +281,9 @@ class BlockedBySocket(_Blocked):
         def round_trip(number: int) -> float:
             connection = free.pop()
             connection.send(b"?")
-            over = time.perf_counter() + SLEEP_SECONDS
-            connection.recv(1)
+            (answered,) = MOMENT.unpack(connection.recv(MOMENT.size))
             free.append(connection)
-            return over
+            return float(answered)
 
         try:
             yield round_trip
@@ -288,6 +295,10 @@ class BlockedBySocket(_Blocked):
                 far.close()
 
 
+MOMENT = struct.Struct("d")
+"""What the server answers: seconds of `perf_counter`."""
+
+
 def sleep(number: int) -> float:
     """Sleep; when that was over."""
     over = time.perf_counter() + SLEEP_SECONDS
@@ -296,7 +307,7 @@ def sleep(number: int) -> float:
 
 
 def _answer_late(connections: Sequence[socket.socket]) -> None:
-    """Answer each byte after `SLEEP_SECONDS`, until all connections are closed."""
+    """Answer each byte after `SLEEP_SECONDS` with the moment of the answer, until all connections are closed."""
     by_number = {connection.fileno(): connection for connection in connections}
     due: list[tuple[float, int]] = []
     while by_number:
@@ -308,7 +319,7 @@ def _answer_late(connections: Sequence[socket.socket]) -> None:
             else:
                 del by_number[number]
         while due and due[0][0] <= time.monotonic():
-            by_number[heapq.heappop(due)[1]].send(b"!")
+            by_number[heapq.heappop(due)[1]].send(MOMENT.pack(time.perf_counter()))
 
 
 class BlockedByLock(_Blocked):
@@ -326,6 +337,51 @@ class BlockedByLock(_Blocked):
                 return sleep(number)
 
         yield hold
+
+
+STUCK = "stuck"
+"""Share of the outermost tasks in which some wait had to be given up."""
+
+
+class Nested(OneByOne):
+    """Benefit: tasks that submit a task and wait for it, eight deep, as many at once as may run; how many get stuck.
+
+    Who has no thread left for the task that is waited for is stuck; so that the run goes on, each wait is given up
+    after `patience_seconds`, much longer than all the work takes.  Time is not compared: the stuck ones have none.
+    """
+
+    depth = 8
+    patience_seconds = 1.0
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nested", (Comparison(EXECUTOR, STUCK, 0, Kind.FIGURE), Comparison(POOL_N, STUCK, None, Kind.FIGURE))
+        )
+
+    def contestants(self, effort: Effort) -> Sequence[str]:
+        return EXECUTOR, POOL_N
+
+    def measure(self, contestant: str, effort: Effort, random: Random) -> Sample:
+        executor, _ = open_executor(contestant)
+        all_run = threading.Barrier(CONCURRENCY)
+
+        def descend(levels: int) -> int:
+            if levels == self.depth:
+                all_run.wait()  # every thread of the smaller pool is taken now
+            if levels == 0:
+                return 1
+            below = executor.submit(descend, levels - 1)
+            try:
+                return 1 + below.result(self.patience_seconds)
+            except OutOfPatience:
+                below.cancel()
+                return 1
+
+        with executor:
+            start = time.perf_counter()
+            depths = [each.result() for each in [executor.submit(descend, self.depth) for _ in range(CONCURRENCY)]]
+            elapsed = time.perf_counter() - start
+        return Sample(elapsed, {STUCK: sum(depth <= self.depth for depth in depths) / CONCURRENCY})
 
 
 DETECTED = "detected"
@@ -346,9 +402,7 @@ class DetectionCost(OneByOne):
         import iocp_emu
 
         count = {Effort.WARM_UP: 100, Effort.QUICK: 5_000, Effort.FULL: 20_000}[effort]
-        detection: AbstractContextManager[Any] = (
-            iocp_emu.detect_blocking() if contestant == DETECTED else nullcontext()
-        )
+        detection: AbstractContextManager[Any] = iocp_emu.detect_blocking() if contestant == DETECTED else nullcontext()
         with detection, iocp_emu.CompletionPortExecutor(1, 1) as executor:
             return Sample(executor.submit(_time_calls, self._make_call(), count).result() / count)
 
@@ -374,14 +428,15 @@ def _take_a_free_lock() -> Callable[[], object]:
     return take
 
 
+BENEFIT_WORKLOADS = (BlockedBySleep(), BlockedBySocket(), BlockedByLock(), Nested())
+"""What a pool that keeps N threads running is for."""
+
 EXECUTOR_WORKLOADS = (
     SubmitWait(),
     Sleepers(),
     MixedInside(),
     MixedThroughput(),
-    BlockedBySleep(),
-    BlockedBySocket(),
-    BlockedByLock(),
+    *BENEFIT_WORKLOADS,
     DetectionCost("detect-sleep", _sleep_for_no_time),
     DetectionCost("detect-lock", _take_a_free_lock),
 )

@@ -27,7 +27,7 @@ class Exploration(OneByOne):
 
     def __init__(self) -> None:
         super().__init__(
-            "explore", tuple(Comparison(world, COVERED, kind=Kind.FIGURE) for world in CONTESTANTS)
+            "explore", tuple(Comparison(world, COVERED, 50_000, Kind.RATE) for world in CONTESTANTS)
         )
 
     def contestants(self, effort: Effort) -> Sequence[str]:

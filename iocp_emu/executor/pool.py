@@ -129,7 +129,7 @@ class CompletionPortExecutor(Executor):
             name_prefix=thread_name_prefix or f"{type(self).__name__}-{next(_numbers)}",
             initializer=initializer,
             initargs=tuple(initargs),
-            idle_timeout=check_timeout(idle_timeout),
+            idle_timeout=check_timeout(idle_timeout, "idle_timeout"),
             daemon=daemon,
             on_packet=on_packet,
             room=None if max_pending is None else Room(max_pending, overflow),

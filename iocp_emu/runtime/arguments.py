@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MAXIMUM_DWORD = 0xFFFFFFFF
+INFINITY = float("inf")
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
@@ -14,12 +15,14 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
     return value
 
 
-def check_timeout(value: object) -> float | None:
+def check_timeout(value: object, name: str = "timeout") -> float | None:
     """A timeout in seconds: None, or a number that is 0 or more."""
+    if isinstance(value, float) and 0.0 <= value < INFINITY:  # in one step what nearly all callers pass
+        return value
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"timeout must be a number of seconds or None, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a number of seconds or None, not {type(value).__name__}")
     if not value >= 0:
-        raise ValueError(f"timeout must be 0 or more seconds, or None, not {value}")
-    return None if value == float("inf") else float(value)
+        raise ValueError(f"{name} must be 0 or more seconds, or None, not {value}")
+    return None if value == INFINITY else float(value)

@@ -97,9 +97,8 @@ class _ThreadEnd:
 
     def __del__(self) -> None:
         system = self.system()
-        if system is not None and not sys.is_finalizing():
-            with contextlib.suppress(ForkedSystemError):
-                system.end_thread(self.thread)
+        if system is not None and not sys.is_finalizing() and not system.is_forked_copy:
+            system.end_thread(self.thread)
 
 
 class ForkedSystemError(RuntimeError):
@@ -154,6 +153,8 @@ class ThreadSystem:
 
     catch_up: Callable[[], None] | None = None
     """While something of the host is watched for this system: brings in, without waiting, what has happened there."""
+
+    _is_finalizing = staticmethod(sys.is_finalizing)
 
     def __init__(
         self,
@@ -221,6 +222,15 @@ class ThreadSystem:
                 self._run_deferred()
 
     @property
+    def is_forked_copy(self) -> bool:
+        """Whether this is the child's copy after a fork.
+
+        Told by the process, not by `after_fork_in_child`: in the child, the interpreter drops the locals of threads
+        that do not exist there before it calls anybody, and one of these may have held the lock.
+        """
+        return os.getpid() != self.process.pid
+
+    @property
     def is_inside_verb(self) -> bool:
         """Whether the calling thread is in the middle of a verb, as only finalizers and signal handlers can be."""
         return bool(self._lock._is_owned())
@@ -228,8 +238,11 @@ class ThreadSystem:
     def defer(self, action: Callable[[], object]) -> None:
         """Run `action` under the lock, soon: at once if the lock is free, else when it is given back.
 
-        Never blocks: this is how finalizers call verbs.
+        Never blocks: this is how finalizers call verbs.  While the interpreter ends, nothing is left to be done, and
+        this module's names may be gone.
         """
+        if self._is_finalizing():
+            return
         self._deferred.append(action)
         self._run_deferred()
 

@@ -1,45 +1,25 @@
 """CPython's own tests of executors, run unchanged against `CompletionPortExecutor`.
 
 They come with the interpreter, in `test.test_concurrent_futures`; where that is missing there is nothing to run.  Each
-test class of the thread pool is taken as it is, with one attribute replaced: the executor's type.  What cannot be run
-so is named in `NOT_OURS`, with the reason; nothing else is left out.  Tests that sleep for seconds are marked slow.
+test class of the thread pool is taken as it is.  Some of these tests name `ThreadPoolExecutor` instead of the executor
+under test, or look at its private `_threads`, `_max_workers` and `_broken`; so what they get under that name is
+`CompletionPortAsThreadPoolExecutor`, which has views of these for the tests' sake and lets as many threads run as
+exist.  Nothing is left out; tests that sleep for seconds are marked slow.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import unittest
 from collections.abc import Iterator
 from concurrent import futures
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from iocp_emu import CompletionPortExecutor
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-THREADS = "looks at the private set `_threads` of ThreadPoolExecutor; test_workers.py shows the same by stats()"
-THE_POOL = "makes a ThreadPoolExecutor by name, not the executor under test; test_lifetime.py shows the same"
-
-NOT_OURS = {
-    "test_default_workers": "looks at the private `_max_workers`; test_executor.py shows the default",
-    "test_saturation": THREADS,
-    "test_idle_thread_reuse": THREADS,
-    "test_threads_terminate": THREADS,
-    "test_context_manager_shutdown": THE_POOL,
-    "test_del_shutdown": THE_POOL,
-    "test_shutdown_no_wait": THE_POOL,
-    "test_thread_names_assigned": THE_POOL,
-    "test_thread_names_default": THE_POOL,
-    "test_cancel_futures_wait_false": THE_POOL,
-    "test_hang_global_shutdown_lock": THE_POOL,
-}
-NOT_OURS_IN = {
-    ("FailingInitializerMixin", "test_initializer"): "looks at the private `_broken`; test_executor.py shows the same"
-}
+from .support import CHECKOUT, CompletionPortAsThreadPoolExecutor
 
 SLOW = frozenset(
     {
@@ -84,20 +64,38 @@ for _module in modules():
             del FOUND[_name]
 
 
+class Futures:
+    """`concurrent.futures` as the test modules see it."""
+
+    ThreadPoolExecutor = CompletionPortAsThreadPoolExecutor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(futures, name)
+
+
+PREAMBLE = f"""\
+import concurrent.futures
+from tests.executor.support import {CompletionPortAsThreadPoolExecutor.__name__} as executor_type
+concurrent.futures.ThreadPoolExecutor = concurrent.futures.{CompletionPortAsThreadPoolExecutor.__name__} = executor_type
+"""
+"""What the programs that the tests start do first."""
+
+
 def with_our_executor(test_module: ModuleType) -> None:
-    """Let the programs that the module's tests start find our executor where they import theirs from."""
-    run: Any = getattr(test_module, "assert_python_ok", None)
-    if run is None or hasattr(run, "is_ours"):
+    """Let the module's tests, and the programs that they start, find our executor where they expect theirs."""
+    names: dict[str, Any] = vars(test_module)
+    if names.get("futures") is futures:
+        names["futures"] = Futures()
+    run = names.get("assert_python_ok")
+    if run is None:
         return
 
     def assert_python_ok(*args: str, **environment: str) -> Any:
-        preamble = "import concurrent.futures, iocp_emu\n"
-        preamble += "concurrent.futures.CompletionPortExecutor = iocp_emu.CompletionPortExecutor\n"
-        arguments = [preamble + arg if before == "-c" else arg for before, arg in zip(("", *args), args, strict=False)]
-        return run(*arguments, __isolated=False, PYTHONPATH=str(CHECKOUT), **environment)
+        arguments = [PREAMBLE + arg if before == "-c" else arg for before, arg in zip(("", *args), args, strict=False)]
+        return run(*arguments, __isolated=False, PYTHONPATH=os.pathsep.join(paths), **environment)
 
-    assert_python_ok.is_ours = True  # type: ignore[attr-defined]
-    test_module.assert_python_ok = assert_python_ok  # type: ignore[attr-defined]
+    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    names["assert_python_ok"] = assert_python_ok
 
 
 for _module in modules():
@@ -108,9 +106,8 @@ def adapted(name: str) -> type[unittest.TestCase]:
     """CPython's test class of that name with our executor, its unsuitable tests skipped, its slow ones marked."""
     original = FOUND[name]
     bases = (original,) if name in CLASSES else (original, FOUND["ThreadPoolMixin"], FOUND["BaseTestCase"])
-    body: dict[str, Any] = {"executor_type": CompletionPortExecutor, "__module__": __name__}
+    body: dict[str, Any] = {"executor_type": CompletionPortAsThreadPoolExecutor, "__module__": __name__}
     for test in unittest.TestLoader().getTestCaseNames(type(name, bases, {})):
-        reason = NOT_OURS.get(test) or NOT_OURS_IN.get((name, test))
         function = getattr(original, test)
 
         def run(self: Any, _function: Any = function) -> None:
@@ -118,12 +115,7 @@ def adapted(name: str) -> type[unittest.TestCase]:
 
         run.__name__ = test
         run.__doc__ = f"CPython's own {name}.{test}."
-        if reason is not None:
-            body[test] = pytest.mark.skip(reason=reason)(run)
-        elif test in SLOW:
-            body[test] = pytest.mark.slow(run)
-        else:
-            body[test] = run
+        body[test] = pytest.mark.slow(run) if test in SLOW else run
     return type(f"Test{name}", bases, body)
 
 
@@ -134,10 +126,9 @@ for _name in (*CLASSES, *MIXINS):
 
 @pytest.mark.skipif(not FOUND, reason="this interpreter came without its tests")
 def test_what_is_run() -> None:
-    """Every class was found, every exception above is needed, and the list is printed (`-rP` shows it)."""
+    """Every class was found; the list is printed (`-rP` shows it)."""
     assert FOUND.keys() == {*CLASSES, *MIXINS, "BaseTestCase", "ThreadPoolMixin"}
-    assert not issubclass(CompletionPortExecutor, futures.ThreadPoolExecutor)
+    assert not issubclass(CompletionPortAsThreadPoolExecutor, futures.ThreadPoolExecutor)
     for name in (*CLASSES, *MIXINS):
         for test in unittest.TestLoader().getTestCaseNames(globals()[f"Test{name}"]):
-            reason = NOT_OURS.get(test) or NOT_OURS_IN.get((name, test))
-            print(f"{name}.{test}: {'slow' if test in SLOW else 'run' if reason is None else 'skipped, ' + reason}")
+            print(f"{name}.{test}: {'slow' if test in SLOW else 'run'}")

@@ -448,6 +448,32 @@ def test_fork_gives_the_child_a_fresh_system_and_clear_errors(system: ThreadSyst
     assert port.get(60).key == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the host cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork_while_another_thread_is_inside_a_verb(system: ThreadSystem) -> None:
+    """In the child the locals of threads that are not there are dropped; their ends do not wait for the lock."""
+    is_inside, may_go_on = threading.Event(), threading.Event()
+
+    def be_inside_a_verb() -> None:
+        system.current()
+        system.perform(lambda: (is_inside.set(), may_go_on.wait(60)))
+
+    other = spawn(be_inside_a_verb)
+    assert is_inside.wait(60)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    deadline = time.monotonic() + 60
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child hangs")
+        time.sleep(0.001)
+    may_go_on.set()
+    other.join(60)
+
+
 def test_a_dropped_port_closes_itself_even_inside_a_verb(system: ThreadSystem) -> None:
     """H-05: finalizers never wait for the lock that they may be running under; the handle is closed soon after."""
     port = CompletionPort()

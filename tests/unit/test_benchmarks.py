@@ -150,6 +150,13 @@ class TestStatistics:
         """At most the goal is met; the spread plays no part."""
         assert row(Comparison("a", "b", goal), 0.1, 0.5, 9.0).verdict is verdict
 
+    @pytest.mark.parametrize(("goal", "verdict"), [(50, Verdict.MET), (51, Verdict.MISSED)])
+    def test_of_a_rate_more_is_better(self, goal: float, verdict: Verdict) -> None:
+        """At least the goal is met, and the table says so."""
+        rate = row(Comparison("a", "per second", goal, Kind.RATE), 50.0)
+        assert rate.verdict is verdict
+        assert f">={goal}" in render_table([rate], 100)
+
 
 def widest_rows() -> list[Row]:
     """A row for every comparison of every workload, with values as wide as they get."""
@@ -500,6 +507,30 @@ class TestCommand:
             main(arguments)
         assert exit_.value.code == 2
         assert arguments[0] in capsys.readouterr().err
+
+    def test_benefit_and_its_picture(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """The group's name stands for its workloads; nested tasks get stuck in the one and end in the other; the
+        picture is that of the run."""
+        pytest.importorskip("matplotlib")
+        file, picture = tmp_path / "report.json", tmp_path / "benefit.svg"
+        assert main(["benefit", "--quick", "--repeats", "1", "--json", str(file), "--plot", str(picture)]) == 0
+        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+        assert {row["workload"] for row in rows} == {"block-sleep", "block-socket", "block-lock", "nested"}
+        stuck = {row["ours"]: row["value"] for row in rows if row["workload"] == "nested"}
+        assert stuck == {"executor": 0, "pool(2)": 1}
+        drawn = picture.read_text(encoding="utf-8")
+        assert all(text in drawn for text in ("ThreadPoolExecutor(8)", "context switches", "tasks runnable at once"))
+
+    def test_what_cannot_be_drawn_is_said_before_the_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Other workloads have no picture; without matplotlib the extra is named."""
+        for has_library, complaint in ((True, "block-lock, block-sleep, block-socket is missing"), (False, "[plot]")):
+            monkeypatch.setattr("benchmarks.plot.find_spec", lambda name, found=has_library: found or None)
+            with pytest.raises(SystemExit) as exit_:
+                main(["one-thread", "--plot", str(tmp_path / "picture.svg")])
+            assert exit_.value.code == 2
+            assert complaint in capsys.readouterr().err
 
     def test_profile_explains_a_post_and_a_get(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each step is a row; with what lies between them they make the whole."""
