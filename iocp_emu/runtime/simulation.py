@@ -7,7 +7,9 @@ while anybody can make a step, and jumps to the next alarm when nobody can.  Whe
 still wait, nothing can ever run again: that is a deadlock, and is told with who waits for what, by which rule.
 
 The *hub* is whoever called `run`: it picks the next thread and enters its strand, until the strand comes back.  While a
-thread is the only one that could go on, its verbs run without a detour through the hub.
+thread is the only one that could go on, its verbs run without a detour through the hub; and where strands can pass to
+each other, a thread that pauses picks the next one itself.  Who picks makes no difference: nobody is the running thread
+meanwhile.
 
 Rules of this file: P-17 (one history, one trace).
 
@@ -34,14 +36,14 @@ from ..kernel.thread import KernelThread, ThreadState
 from ..profiles import Profile
 from . import misuse
 from .ambient import bind, current_system, unbind
-from .carriers import Carrier, Strand, choose_carrier
+from .carriers import Carrier, GreenletStrand, Strand, choose_carrier
 from .deadlock import SimulationDeadlock, report_deadlock
 from .processors import Processors
 from .results import EndReason, RunResult, SimulationStall, result_of
 from .schedulers import CLOCK, ChoiceKind, ChoicePoint, Scheduler, SeededScheduler
 from .threads import OsThread
 from .virtual_calls import VirtualCalls
-from .virtual_threads import Place, SimulationMisuse, VirtualThread, VirtualThreadExit
+from .virtual_threads import READY, RUNNING, WAITING, Place, SimulationMisuse, VirtualThread, VirtualThreadExit
 from .virtual_time import VirtualClock, to_nanoseconds, to_seconds
 
 P = ParamSpec("P")
@@ -110,9 +112,12 @@ class Simulation(VirtualCalls):
         super().__init__(profile, processors, queue_type)
         self.process.pid = HANDLE_STEP
         self.has_fast_path = False
+        self.is_observed = queue_type is not KernelQueue
         self.seed = seed
         self.random = Random(seed)
         self.preemption = preemption
+        self._is_anywhere = preemption is Preemption.ANYWHERE
+        self._passes = self.carrier is Carrier.GREENLET
         self.clock = VirtualClock()
         self.processors = Processors(
             processors, self.clock, to_nanoseconds(time_slice), to_nanoseconds(context_switch_cost)
@@ -134,7 +139,8 @@ class Simulation(VirtualCalls):
         self._limit: int | None = None
         self._awaited: KernelThread | None = None
         self._stall_steps = stall_steps
-        self._instant = (0, 0)
+        self._instant = 0
+        self._instant_began = 0
         self._bindings: list[Any] = []
 
     # -- what users do -----------------------------------------------------------------------------------------
@@ -221,8 +227,13 @@ class Simulation(VirtualCalls):
         if thread is None:
             return self.do(verb, *args, **kwargs)
         self.point(thread, verb, args)
+        return self.act(verb, *args, **kwargs)
+
+    def act(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """One kernel verb behind a scheduling point; a caller that has lost its processor pauses."""
         result = self.do(verb, *args, **kwargs)
-        if thread.place is not Place.RUNNING and not self.closed:
+        thread = self._running
+        if thread is not None and thread.place is not RUNNING and not self.closed:
             self.pause(thread)
         return result
 
@@ -239,9 +250,10 @@ class Simulation(VirtualCalls):
             if kernel.readied:
                 readied, kernel.readied = kernel.readied, []
                 for thread in readied:
-                    if isinstance(thread, VirtualThread) and thread.place is Place.WAITING:
+                    if isinstance(thread, VirtualThread) and thread.place is WAITING:
                         self.processors.make_ready(thread)
-            self._run_deferred()
+            if self._deferred:
+                self._run_deferred()
 
     def defer(self, action: Callable[[], object]) -> None:
         """Run `action` soon: with the next verb, or at once between runs.  Never blocks: for finalizers, which may come
@@ -343,66 +355,79 @@ class Simulation(VirtualCalls):
             return
         if self._failure is not None:
             self.pause(thread)
-        self._count_step()
-        processors = self.processors
-        if (
-            len(processors.running) == 1
-            and self.clock.next_time != self.clock.now
-            and not (processors.ready and self.preemption is Preemption.ANYWHERE)
-        ):
+        self.steps = steps = self.steps + 1
+        clock, processors = self.clock, self.processors
+        now = clock.now
+        if now != self._instant:
+            self._instant, self._instant_began = now, steps
+        elif steps - self._instant_began > self._stall_steps:
+            self._fail(SimulationStall(self.now, self._stall_steps, processors.running))
+        if len(processors.running) == 1 and clock.next_time != now and not (self._is_anywhere and processors.ready):
             return
         thread.announce(verb, args)
-        try:
-            chosen = self._pick(thread)
-        except BaseException as error:
-            self._fail(error)
-            chosen = None
+        chosen = self._pick_or_fail(thread)
         if chosen is not thread:
-            self._next = chosen
-            self.pause(thread)
-
-    def _count_step(self) -> None:
-        self.steps += 1
-        time, first = self._instant
-        if time != self.clock.now:
-            self._instant = (self.clock.now, self.steps)
-        elif self.steps - first > self._stall_steps:
-            self._fail(SimulationStall(self.now, self._stall_steps, self.processors.running))
+            self._give_way(thread, chosen)
 
     def pause(self, thread: VirtualThread) -> None:
-        """Let the hub go on; back when the hub has chosen this thread."""
+        """Let somebody else go on; back when this thread has been chosen."""
         if self.closed:
             raise VirtualThreadExit
-        cast(Strand, thread.strand).leave()
+        chosen = None
+        if self._passes and self._failure is None:
+            self._running = None
+            chosen = self._pick_or_fail(None)
+            if chosen is thread:
+                self._running = thread
+                return
+        self._give_way(thread, chosen)
+
+    def _give_way(self, thread: VirtualThread, chosen: VirtualThread | None) -> None:
+        """Let `chosen` go on, None: the hub, which picks; back when `thread` has been chosen."""
+        # A greenlet begins as deep in the stack as it is first entered: that is for the hub to do.
+        if chosen is not None and self._passes and cast(Strand, chosen.strand).ident:
+            self._running = chosen
+            cast(GreenletStrand, thread.strand).pass_to(cast(GreenletStrand, chosen.strand))
+        else:
+            self._next = chosen
+            cast(Strand, thread.strand).leave()
         if self.closed:
             raise VirtualThreadExit
+
+    def _pick_or_fail(self, current: VirtualThread | None) -> VirtualThread | None:
+        """As `_pick`, in a strand: what is raised ends the run, and the hub is next."""
+        try:
+            return self._pick(current)
+        except BaseException as error:
+            self._failure = error
+            return None
 
     def _pick(self, current: VirtualThread | None) -> VirtualThread | None:
         """The thread that makes the next step; time passes only when there is none.  None: nothing is left to do."""
         clock, processors = self.clock, self.processors
-        anywhere = self.preemption is Preemption.ANYWHERE
+        running = processors.running
         while self._awaited is None or self._awaited.state is not ThreadState.EXITED:
             due = clock.next_time
-            options: list[Any] = [*processors.running]
-            if anywhere and options:
-                options += processors.ready
-            if not options:
+            if not running:
                 if due is None or (self._limit is not None and due > self._limit):
                     return None
                 clock.ring()
                 continue
+            options: list[Any] = [*running]
+            if self._is_anywhere:
+                options += processors.ready
             if due == clock.now:
                 options.append(CLOCK)
             if len(options) == 1:
                 return cast(VirtualThread, options[0])
-            point = ChoicePoint(ChoiceKind.STEP, options, current if current in processors.running else None)
+            point = ChoicePoint(ChoiceKind.STEP, options, current if current in running else None)
             chosen = options[self._ask(point)]
             if chosen is CLOCK:
                 clock.ring()
                 continue
-            if chosen.place is Place.READY:
+            if chosen.place is READY:
                 processors.preempt(point.current or options[0], chosen)
-            if chosen.place is Place.RUNNING:
+            if chosen.place is RUNNING:
                 return cast(VirtualThread, chosen)
         return None
 
@@ -469,7 +494,6 @@ class Simulation(VirtualCalls):
     def _fail(self, error: BaseException) -> None:
         """In a strand: the run ends with `error`, and this strand goes no further."""
         self._failure = error
-        self._next = None
         if self._running is not None:
             self.pause(self._running)
 

@@ -39,6 +39,10 @@ class Place(enum.Enum):
     ENDED = "has ended"
 
 
+# Names of this module, since an enumeration is slow to look into.
+READY, RUNNING, COMPUTING, WAITING = Place.READY, Place.RUNNING, Place.COMPUTING, Place.WAITING
+
+
 class Step(NamedTuple):
     """What a thread is about to do: the name of the verb, and the kernel objects that it is done to."""
 

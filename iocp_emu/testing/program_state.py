@@ -31,6 +31,7 @@ from ..kernel.snapshot import canonical
 from ..port import HandleOwner
 from ..runtime.threads import ThreadSystem
 from ..runtime.virtual_threads import Place, VirtualThread
+from ..runtime.virtual_time import Alarm
 from ..sync import SpawnedThread
 from .observed import ObservedSimulation
 from .temporal import Declarations, Property
@@ -92,10 +93,7 @@ class ProgramState:
             declared = simulation.declarations.picture()
             clock = simulation.clock
             see = _Seer(simulation, self.interchangeable)
-            alarms = [
-                (time - clock.now, [see(alarm.action) for alarm in _alarms(clock)[time]])
-                for time in sorted(_alarms(clock))
-            ]
+            alarms = [(alarm.time - clock.now, see(alarm.action)) for alarm in clock.pending()]
             kernel = see(canonical(simulation.kernel, cast("Mapping[KernelObject, Hashable]", labels)))
         except Opaque as opaque:
             self.opaque = str(opaque)
@@ -149,13 +147,10 @@ def _ident(thread: VirtualThread) -> int:
     return 0 if thread.strand is None else thread.strand.ident
 
 
-def _alarms(clock: Any) -> Mapping[int, Any]:
-    return cast("Mapping[int, Any]", clock._alarms)
-
-
 def _stacks(simulation: ObservedSimulation) -> dict[VirtualThread, list[types.FrameType]]:
     """The Python frames of every thread, innermost first, without those of the machinery."""
     of_ident = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+    here = sys._getframe()  # pyright: ignore[reportPrivateUsage]
     running = simulation.thread_inside
     stacks: dict[VirtualThread, list[types.FrameType]] = {}
     for thread in simulation.virtual_threads:
@@ -165,9 +160,11 @@ def _stacks(simulation: ObservedSimulation) -> dict[VirtualThread, list[types.Fr
         greenlet = getattr(strand, "_greenlet", None)
         frame: types.FrameType | None
         if thread is running:
-            frame = sys._getframe()  # pyright: ignore[reportPrivateUsage]
+            frame = here
+        elif greenlet is None:
+            frame = of_ident.get(strand.ident)
         else:
-            frame = of_ident.get(strand.ident) if greenlet is None else greenlet.gr_frame
+            frame = greenlet.gr_frame or here  # none while it runs: then it is this thread that picks the next one
         stack: list[types.FrameType] = []
         while frame is not None and frame.f_code.co_name != "_live":
             if not str(frame.f_globals.get("__name__", "")).startswith(_HIDDEN):
@@ -229,7 +226,8 @@ class _Seer:
             if isinstance(value, types.BuiltinFunctionType) and not isinstance(owner, (types.ModuleType, type(None))):
                 return (value.__name__, self(owner))
             return getattr(value, "__qualname__", getattr(value, "__name__", str(value)))
-        if isinstance(value, (ThreadSystem, Declarations, Property)):
+        if isinstance(value, (ThreadSystem, Declarations, Property, Alarm)):
+            # Alarms count among those that are set: when they are due, and what they do.
             return type(value).__name__
         return None
 
