@@ -4,6 +4,8 @@ from __future__ import annotations
 
 MAXIMUM_DWORD = 0xFFFFFFFF
 
+INFINITY = float("inf")
+
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
     """`value` as an int in `low` to `high`, else `TypeError` or `ValueError` that names the argument and the range."""
@@ -16,10 +18,10 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
 
 def check_timeout(value: object) -> float | None:
     """A timeout in seconds: None, or a number that is 0 or more."""
-    if value is None:
-        return None
+    if value is None or (value.__class__ is float and 0 <= value < INFINITY):
+        return value
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"timeout must be a number of seconds or None, not {type(value).__name__}")
     if not value >= 0:
         raise ValueError(f"timeout must be 0 or more seconds, or None, not {value}")
-    return None if value == float("inf") else float(value)
+    return None if value == INFINITY else float(value)

@@ -42,11 +42,6 @@ class Strand(Protocol):
     def leave(self) -> None:
         """Strand: let the hub run until it enters again."""
 
-    @property
-    def ident(self) -> int:
-        """The OS thread that it runs on (`threading.get_ident`), 0 before it was first entered."""
-        ...
-
 
 StrandFactory = Callable[[Context, Callable[[], None], Callable[[], None], str], Strand]
 """`factory(context, run, interrupt, name)`: `run` is run in `context`; `interrupt` is called by the hub when an
@@ -77,19 +72,17 @@ def choose_carrier(carrier: str | Carrier) -> tuple[Carrier, StrandFactory]:
 class GreenletStrand:
     """A strand on a greenlet: less than a microsecond a switch, and no OS thread."""
 
-    __slots__ = ("_greenlet", "_hub", "_switch", "ident")
+    __slots__ = ("_hub", "_switch", "greenlet")
 
     def __init__(self, context: Context, run: Callable[[], None], interrupt: Callable[[], None], name: str) -> None:
-        self._greenlet: Any = import_module("greenlet").greenlet(run)
-        self._greenlet.gr_context = context
-        self._switch: Callable[[], object] = self._greenlet.switch
+        self.greenlet: Any = import_module("greenlet").greenlet(run)
+        self.greenlet.gr_context = context
+        self._switch: Callable[[], object] = self.greenlet.switch
         self._hub: Any = None
-        self.ident = 0
 
     def enter(self) -> None:
         """Switch to it; its end comes back here too."""
-        self._hub = self._greenlet.parent = import_module("greenlet").getcurrent()
-        self.ident = threading.get_ident()
+        self._hub = self.greenlet.parent = import_module("greenlet").getcurrent()
         self._switch()
 
     def leave(self) -> None:
@@ -100,7 +93,7 @@ class GreenletStrand:
         """Switch to the other one, which has been entered before, and whose end comes to the hub."""
         hub = self._hub
         if other._hub is not hub:
-            other._hub = other._greenlet.parent = hub
+            other._hub = other.greenlet.parent = hub
         other._switch()
 
 
@@ -121,7 +114,6 @@ class ThreadStrand:
         "_name",
         "_run",
         "_thread",
-        "ident",
     )
 
     def __init__(self, context: Context, run: Callable[[], None], interrupt: Callable[[], None], name: str) -> None:
@@ -136,7 +128,6 @@ class ThreadStrand:
         self._back = allocate_lock()
         self._go.acquire()
         self._back.acquire()
-        self.ident = 0
 
     def enter(self) -> None:
         """Pass the baton and wait for it; the first time, with a new OS thread."""
@@ -172,7 +163,6 @@ class ThreadStrand:
             self._back.release()
 
     def _main(self) -> None:
-        self.ident = threading.get_ident()
         try:
             self._context.run(self._run)
         finally:

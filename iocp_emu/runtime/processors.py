@@ -101,11 +101,16 @@ class Processors:
 
     def compute(self, thread: VirtualThread, duration: int) -> None:
         """The running `thread` keeps its processor busy for `duration`, with interruptions when its slice is over."""
-        assert thread.processor is not None
+        processor = thread.processor
+        assert processor is not None
         del self.running[thread]
         thread.place = COMPUTING
         thread.remaining = duration
-        self._go_on_computing(thread.processor, thread)
+        if self.ready:
+            self._go_on_computing(processor, thread)
+        else:
+            processor.since = self._clock.now
+            self._clock.start(processor.computed, duration)
 
     def _go_on_computing(self, processor: Processor, thread: VirtualThread) -> None:
         clock = self._clock
@@ -122,11 +127,14 @@ class Processors:
         """The computation, or the slice, is over."""
         thread = processor.thread
         assert thread is not None
-        self._account(processor, thread)
-        if thread.remaining == 0:
+        spent = self._clock.now - processor.since
+        self.busy_time += spent
+        if thread.remaining == spent:
+            thread.remaining = 0
             thread.place = RUNNING
             self.running[thread] = None
         else:
+            thread.remaining -= spent
             self._go_on_computing(processor, thread)
 
     def _account(self, processor: Processor, thread: VirtualThread) -> None:

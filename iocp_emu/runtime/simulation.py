@@ -40,7 +40,7 @@ from .carriers import Carrier, GreenletStrand, Strand, choose_carrier
 from .deadlock import SimulationDeadlock, report_deadlock
 from .processors import Processors
 from .results import EndReason, RunResult, SimulationStall, result_of
-from .schedulers import CLOCK, ChoiceKind, ChoicePoint, Scheduler, SeededScheduler
+from .schedulers import CLOCK, ChoiceKind, ChoicePoint, Scheduler, SeededScheduler, SteadyScheduler
 from .threads import OsThread
 from .virtual_calls import VirtualCalls
 from .virtual_threads import READY, RUNNING, WAITING, Place, SimulationMisuse, VirtualThread, VirtualThreadExit
@@ -117,12 +117,12 @@ class Simulation(VirtualCalls):
         self.random = Random(seed)
         self.preemption = preemption
         self._is_anywhere = preemption is Preemption.ANYWHERE
-        self._passes = self.carrier is Carrier.GREENLET
         self.clock = VirtualClock()
         self.processors = Processors(
             processors, self.clock, to_nanoseconds(time_slice), to_nanoseconds(context_switch_cost)
         )
         self.scheduler: Scheduler = scheduler or SeededScheduler(seed)
+        self._is_steady = isinstance(scheduler, SteadyScheduler)
         self.scheduler.begin(self)
         self.schedule: list[int] = []
         self.virtual_threads: list[VirtualThread] = []
@@ -280,14 +280,12 @@ class Simulation(VirtualCalls):
     def caller(self) -> VirtualThread | None:
         """The calling virtual thread, None for code outside; `SimulationMisuse` for a strange OS thread."""
         thread = self._running
-        if thread is None:
-            return None
-        if cast(Strand, thread.strand).ident != get_ident():
-            raise SimulationMisuse(
-                "an OS thread that is not of the simulation calls into it while it runs: "
-                "use iocp_emu.spawn for threads, and simulated devices for files"
-            )
-        return thread
+        if thread is None or thread.ident == get_ident():
+            return thread
+        raise SimulationMisuse(
+            "an OS thread that is not of the simulation calls into it while it runs: "
+            "use iocp_emu.spawn for threads, and simulated devices for files"
+        )
 
     def create_thread(self, name: str) -> VirtualThread:
         """A virtual thread that `start` will start; its name is made unique."""
@@ -318,6 +316,7 @@ class Simulation(VirtualCalls):
 
     def _live(self, thread: VirtualThread) -> None:
         """The life of a virtual thread, on its strand."""
+        thread.ident = get_ident()
         try:
             if not self.closed:
                 thread.result = cast(Callable[[], Any], thread.function)()
@@ -362,10 +361,18 @@ class Simulation(VirtualCalls):
             self._instant, self._instant_began = now, steps
         elif steps - self._instant_began > self._stall_steps:
             self._fail(SimulationStall(self.now, self._stall_steps, processors.running))
-        if len(processors.running) == 1 and clock.next_time != now and not (self._is_anywhere and processors.ready):
+        running = processors.running
+        if len(running) == 1 and clock.next_time != now and not (self._is_anywhere and processors.ready):
+            return
+        if self._is_steady:  # its answer is known
+            self.schedule.append([*running].index(thread))
             return
         thread.announce(verb, args)
-        chosen = self._pick_or_fail(thread)
+        try:
+            chosen = self._pick(thread)
+        except BaseException as error:
+            self._failure = error
+            chosen = None
         if chosen is not thread:
             self._give_way(thread, chosen)
 
@@ -373,34 +380,37 @@ class Simulation(VirtualCalls):
         """Let somebody else go on; back when this thread has been chosen."""
         if self.closed:
             raise VirtualThreadExit
-        chosen = None
-        if self._passes and self._failure is None:
-            self._running = None
-            chosen = self._pick_or_fail(None)
-            if chosen is thread:
-                self._running = thread
-                return
-        self._give_way(thread, chosen)
+        strand = thread.strand
+        if self._failure is not None or not isinstance(strand, GreenletStrand):
+            self._give_way(thread, None)
+            return
+        self._running = chosen = None
+        try:
+            chosen = self._pick(None)
+        except BaseException as error:
+            self._failure = error
+        if chosen is thread:
+            self._running = thread
+        elif chosen is None or not chosen.ident:
+            self._give_way(thread, chosen)
+        else:
+            self._running = chosen
+            strand.pass_to(cast(GreenletStrand, chosen.strand))
+            if self.closed:
+                raise VirtualThreadExit
 
     def _give_way(self, thread: VirtualThread, chosen: VirtualThread | None) -> None:
         """Let `chosen` go on, None: the hub, which picks; back when `thread` has been chosen."""
+        strand = thread.strand
         # A greenlet begins as deep in the stack as it is first entered: that is for the hub to do.
-        if chosen is not None and self._passes and cast(Strand, chosen.strand).ident:
+        if chosen is not None and chosen.ident and isinstance(strand, GreenletStrand):
             self._running = chosen
-            cast(GreenletStrand, thread.strand).pass_to(cast(GreenletStrand, chosen.strand))
+            strand.pass_to(cast(GreenletStrand, chosen.strand))
         else:
             self._next = chosen
-            cast(Strand, thread.strand).leave()
+            cast(Strand, strand).leave()
         if self.closed:
             raise VirtualThreadExit
-
-    def _pick_or_fail(self, current: VirtualThread | None) -> VirtualThread | None:
-        """As `_pick`, in a strand: what is raised ends the run, and the hub is next."""
-        try:
-            return self._pick(current)
-        except BaseException as error:
-            self._failure = error
-            return None
 
     def _pick(self, current: VirtualThread | None) -> VirtualThread | None:
         """The thread that makes the next step; time passes only when there is none.  None: nothing is left to do."""
@@ -413,6 +423,10 @@ class Simulation(VirtualCalls):
                     return None
                 clock.ring()
                 continue
+            if self._is_steady:  # its answer is known
+                if len(running) > 1 or due == clock.now or (self._is_anywhere and processors.ready):
+                    self.schedule.append(0)
+                return next(iter(running))
             options: list[Any] = [*running]
             if self._is_anywhere:
                 options += processors.ready
@@ -507,7 +521,7 @@ class Simulation(VirtualCalls):
         self._next = None
         for thread in self.virtual_threads:
             for _ in range(EXIT_ATTEMPTS):
-                if thread.has_unwound or thread.strand is None or not thread.strand.ident:
+                if thread.has_unwound or not thread.ident:
                     break
                 self._enter(thread)
             thread.strand = thread.function = None
@@ -522,7 +536,7 @@ class Simulation(VirtualCalls):
     def is_virtual(self, ident: int) -> bool:
         """Whether the OS thread with this ident runs one of the virtual threads at this moment."""
         thread = self._running
-        return thread is not None and thread.strand is not None and thread.strand.ident == ident
+        return thread is not None and thread.ident == ident
 
     def is_hub(self, ident: int) -> bool:
         """Whether that OS thread has called `run` and is not in a virtual thread at this moment."""

@@ -103,9 +103,13 @@ class VirtualClock:
 
     def ring(self) -> None:
         """Go to the next alarm's time and do its action; the caller knows that there is one."""
-        self.now, _, alarm = heappop(self._alarms)
+        alarms = self._alarms
+        self.now, _, alarm = heappop(alarms)
         alarm.order = 0
-        self._look_ahead()
+        if alarms and alarms[0][2].order == alarms[0][1]:
+            self.next_time = alarms[0][0]
+        else:
+            self._look_ahead()
         alarm.action()
 
     def _look_ahead(self) -> None:

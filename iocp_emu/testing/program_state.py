@@ -29,6 +29,7 @@ from typing import Any, cast
 from ..kernel.objects import KernelObject
 from ..kernel.snapshot import canonical
 from ..port import HandleOwner
+from ..runtime.carriers import GreenletStrand
 from ..runtime.threads import ThreadSystem
 from ..runtime.virtual_threads import Place, VirtualThread
 from ..runtime.virtual_time import Alarm
@@ -113,7 +114,7 @@ class ProgramState:
         ended = (see(thread.result), type(thread.error).__name__, str(thread.error)) if not thread.is_alive else None
         begun: Any = None
         if not with_past or self.sees_memory:
-            begun = see(thread.function) if thread.function is not None and not _ident(thread) else None
+            begun = see(thread.function) if thread.function is not None and not thread.ident else None
         elif thread in self.simulation.origins:
             if thread not in self._origins:
                 self._origins[thread] = see(self.simulation.origins[thread])
@@ -143,10 +144,6 @@ def base_name(title: str) -> str:
     return name if number.isdecimal() else title
 
 
-def _ident(thread: VirtualThread) -> int:
-    return 0 if thread.strand is None else thread.strand.ident
-
-
 def _stacks(simulation: ObservedSimulation) -> dict[VirtualThread, list[types.FrameType]]:
     """The Python frames of every thread, innermost first, without those of the machinery."""
     of_ident = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
@@ -154,17 +151,16 @@ def _stacks(simulation: ObservedSimulation) -> dict[VirtualThread, list[types.Fr
     running = simulation.thread_inside
     stacks: dict[VirtualThread, list[types.FrameType]] = {}
     for thread in simulation.virtual_threads:
-        strand: Any = thread.strand
-        if not thread.is_alive or strand is None or not strand.ident:
+        if not thread.is_alive or not thread.ident:
             continue
-        greenlet = getattr(strand, "_greenlet", None)
+        strand = thread.strand
         frame: types.FrameType | None
         if thread is running:
             frame = here
-        elif greenlet is None:
-            frame = of_ident.get(strand.ident)
+        elif isinstance(strand, GreenletStrand):
+            frame = strand.greenlet.gr_frame or here  # none while it runs: it picks the next thread
         else:
-            frame = greenlet.gr_frame or here  # none while it runs: then it is this thread that picks the next one
+            frame = of_ident.get(thread.ident)
         stack: list[types.FrameType] = []
         while frame is not None and frame.f_code.co_name != "_live":
             if not str(frame.f_globals.get("__name__", "")).startswith(_HIDDEN):
