@@ -34,8 +34,8 @@ from iocp_emu.testing import (
 from iocp_emu.testing.runs import RankScheduler
 from iocp_emu.testing.samplers import Manual, Pct, RoundRobin
 from tests.explore.zoo import endless, pools, races
-from tests.explore.zoo_ports import SPECIMENS, Queue
-from tests.explore.zoo_ports import Specimen as PortSpecimen
+from tests.explore.zoo.ports import SPECIMENS, Queue
+from tests.explore.zoo.ports import Specimen as PortSpecimen
 
 UNBOUNDED = 1000
 """A bound that bounds nothing, but switches sleeping off."""

@@ -28,7 +28,7 @@ from iocp_emu.testing.bounds import (
 from iocp_emu.testing.histories import HistoryReport, Stop, explore_histories, replay_history
 from iocp_emu.testing.strategies import History, histories, worlds
 from iocp_emu.testing.world import World
-from tests.explore.zoo_ports import SPECIMENS, FifoWaiters, PutsBackAtTheTail, Queue, Specimen
+from tests.explore.zoo.ports import SPECIMENS, FifoWaiters, PutsBackAtTheTail, Queue, Specimen
 
 SMALL = Bounds(threads=2, limits=(1, 1), packets=2)
 SOME_VERBS = (Verb.POST, Verb.GET, Verb.ALERTABLE_GET, Verb.USER_APC, Verb.SUSPEND, Verb.RESUME, Verb.KERNEL_APC)

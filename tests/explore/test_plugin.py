@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import iocp_emu
+import iocp_emu.sync
+import iocp_emu.testing.explorer  # what is first imported in a run of `pytester` is forgotten after it
 
 CHECKOUT = str(Path(iocp_emu.__file__).parents[1])
 
