@@ -35,7 +35,7 @@ from ..kernel.queue import KernelQueue
 from ..kernel.thread import KernelThread, ThreadState
 from ..profiles import Profile
 from . import misuse
-from .ambient import bind, current_system, unbind
+from .ambient import bind, system_in_use, unbind
 from .carriers import Carrier, GreenletStrand, Strand, choose_carrier
 from .deadlock import SimulationDeadlock, report_deadlock
 from .processors import Processors
@@ -544,7 +544,7 @@ class Simulation(VirtualCalls):
 
     def is_ambient(self) -> bool:
         """Whether it is the system in use for the caller."""
-        return current_system() is self
+        return system_in_use() is self
 
     def misuse(self, message: str) -> SimulationMisuse:
         """The exception to raise; the run ends with it even if the program catches it."""
