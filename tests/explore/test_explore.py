@@ -285,7 +285,7 @@ def test_who_makes_the_runs_makes_no_difference() -> None:
 def test_a_cluster_makes_no_difference() -> None:
     """A dask client's executor, with worker processes of a local cluster, finds the very same as this process."""
     distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'dask[distributed]'")
-    look = [
+    look: list[Callable[..., Any]] = [
         partial(explore, races.lost_update, seed=3),
         partial(explore, races.lost_update_right, strategy="exhaustive", schedules=40),
         partial(explore_histories, HistoryBounds(threads=2, limits=(1, 2), packets=2)),
