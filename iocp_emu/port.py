@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -122,14 +122,16 @@ class CompletionPort(HandleOwner):
         port = self._port
         queue = port.queue
         append: Callable[[Packet], object] = partial(self._system.post, port)
+        packets: Sequence[Packet] = ()
         threads: dict[int, OsThread] = {}
         if self._handle is None:
             append = _refuse
         elif self._system.has_fast_path:
             append = queue.packets.append
+            packets = queue.packets
             threads = self._system.threads_by_ident
         self._at_hand_in_post = append, queue.waiters, port, queue
-        self._at_hand_in_get = queue.packets, queue.packets.popleft, threads, port, queue
+        self._at_hand_in_get = packets, queue.packets.popleft, threads, port, queue
 
     def close(self) -> None:
         """Close the handle; closing again does nothing.  Never blocks.

@@ -1,4 +1,4 @@
-"""W9: exploring every history of the kernel's verbs; how fast, and how it grows with the world."""
+"""W9: exploring every history of the kernel's verbs, and programs under many schedules; how fast, and how it grows."""
 
 from __future__ import annotations
 
@@ -50,3 +50,49 @@ class Exploration(OneByOne):
                 DISTINCT: report.states / seconds,
             },
         )
+
+
+RUNS: Mapping[Effort, int] = {Effort.WARM_UP: 2, Effort.QUICK: 40, Effort.FULL: 300}
+"""How many runs of a program."""
+
+SCHEDULES = "schedules/s"
+
+
+def _hand_in_turn() -> None:
+    """A right program of 18 steps or more: two workers on one port, each of which gets a packet and a stop."""
+    from iocp_emu import CompletionPort, spawn
+
+    def worker() -> None:
+        while port.get().key != "stop":
+            pass
+
+    with CompletionPort(1) as port:
+        threads = [spawn(worker) for _ in range(2)]
+        for key in ("work", "work", "stop", "stop"):
+            port.post(key=key)
+        for thread in threads:
+            thread.join()
+
+
+class Schedules(OneByOne):
+    """A small program under many schedules, chapter P judged at every step: runs per second of one core."""
+
+    def __init__(self) -> None:
+        strategies = ("random", "pct", "pos", "exhaustive")
+        super().__init__("schedules", tuple(Comparison(each, SCHEDULES, kind=Kind.FIGURE) for each in strategies))
+
+    def contestants(self, effort: Effort) -> Sequence[str]:
+        return tuple(comparison.ours for comparison in self.comparisons)
+
+    def measure(self, contestant: str, effort: Effort, random: Random) -> Sample:
+        from iocp_emu.testing import explore
+
+        start = process_time()
+        found = explore(_hand_in_turn, strategy=contestant, schedules=RUNS[effort])
+        seconds = process_time() - start
+        if not found.ok:
+            raise WrongResult(str(found))
+        figures = {SCHEDULES: found.schedules / seconds}
+        if found.states is not None:
+            figures[DISTINCT] = found.states / seconds
+        return Sample(seconds / found.schedules, figures)

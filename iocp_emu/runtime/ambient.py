@@ -26,6 +26,11 @@ def current_system() -> ThreadSystem:
     return system if system is not None else _make_shared()
 
 
+def system_in_use() -> ThreadSystem | None:
+    """The system that the calling code `use`s, None where it has the process's own.  Makes nothing; never blocks."""
+    return _in_use.get()
+
+
 def _make_shared() -> ThreadSystem:
     global _shared
     with _making:

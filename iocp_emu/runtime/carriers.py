@@ -4,8 +4,11 @@ Theory.  A *strand* runs one function.  The simulation's own code, the hub, lets
 returns when the strand calls `leave` or has ended; exactly one of all is running at any moment.  Two carriers do this:
 greenlets where they are installed, else OS threads that pass a baton.  They differ in speed only.
 
-Own rules.  The function given to a strand never raises.  `enter` is called by the hub, `leave` by the strand itself.  A
-strand that was never entered has used nothing.
+A greenlet can also `pass_to` another one that has been entered before, which saves the way through the hub; the other
+one still comes back to the hub when it leaves or ends.
+
+Own rules.  The function given to a strand never raises.  `enter` is called by the hub, `leave` and `pass_to` by the
+strand itself.  A strand that was never entered has used nothing.
 """
 
 from __future__ import annotations
@@ -39,11 +42,6 @@ class Strand(Protocol):
     def leave(self) -> None:
         """Strand: let the hub run until it enters again."""
 
-    @property
-    def ident(self) -> int:
-        """The OS thread that it runs on (`threading.get_ident`), 0 before it was first entered."""
-        ...
-
 
 StrandFactory = Callable[[Context, Callable[[], None], Callable[[], None], str], Strand]
 """`factory(context, run, interrupt, name)`: `run` is run in `context`; `interrupt` is called by the hub when an
@@ -72,29 +70,31 @@ def choose_carrier(carrier: str | Carrier) -> tuple[Carrier, StrandFactory]:
 
 
 class GreenletStrand:
-    """A strand on a greenlet: about a microsecond a switch, and no OS thread."""
+    """A strand on a greenlet: less than a microsecond a switch, and no OS thread."""
 
-    __slots__ = ("_current", "_greenlet", "ident")
+    __slots__ = ("_hub", "_switch", "greenlet")
 
     def __init__(self, context: Context, run: Callable[[], None], interrupt: Callable[[], None], name: str) -> None:
-        library = import_module("greenlet")
-        self._current: Callable[[], Any] = library.getcurrent
-        self._greenlet: Any = library.greenlet(run)
-        self._greenlet.gr_context = context
-        self.ident = 0
+        self.greenlet: Any = import_module("greenlet").greenlet(run)
+        self.greenlet.gr_context = context
+        self._switch: Callable[[], object] = self.greenlet.switch
+        self._hub: Any = None
 
     def enter(self) -> None:
         """Switch to it; its end comes back here too."""
-        hub = self._current()
-        strand = self._greenlet
-        if strand.parent is not hub:
-            strand.parent = hub
-        self.ident = threading.get_ident()
-        strand.switch()
+        self._hub = self.greenlet.parent = import_module("greenlet").getcurrent()
+        self._switch()
 
     def leave(self) -> None:
         """Switch back."""
-        self._greenlet.parent.switch()
+        self._hub.switch()
+
+    def pass_to(self, other: GreenletStrand) -> None:
+        """Switch to the other one, which has been entered before, and whose end comes to the hub."""
+        hub = self._hub
+        if other._hub is not hub:
+            other._hub = other.greenlet.parent = hub
+        other._switch()
 
 
 class ThreadStrand:
@@ -114,7 +114,6 @@ class ThreadStrand:
         "_name",
         "_run",
         "_thread",
-        "ident",
     )
 
     def __init__(self, context: Context, run: Callable[[], None], interrupt: Callable[[], None], name: str) -> None:
@@ -129,7 +128,6 @@ class ThreadStrand:
         self._back = allocate_lock()
         self._go.acquire()
         self._back.acquire()
-        self.ident = 0
 
     def enter(self) -> None:
         """Pass the baton and wait for it; the first time, with a new OS thread."""
@@ -165,7 +163,6 @@ class ThreadStrand:
             self._back.release()
 
     def _main(self) -> None:
-        self.ident = threading.get_ident()
         try:
             self._context.run(self._run)
         finally:

@@ -7,7 +7,9 @@ while anybody can make a step, and jumps to the next alarm when nobody can.  Whe
 still wait, nothing can ever run again: that is a deadlock, and is told with who waits for what, by which rule.
 
 The *hub* is whoever called `run`: it picks the next thread and enters its strand, until the strand comes back.  While a
-thread is the only one that could go on, its verbs run without a detour through the hub.
+thread is the only one that could go on, its verbs run without a detour through the hub; and where strands can pass to
+each other, a thread that pauses picks the next one itself.  Who picks makes no difference: nobody is the running thread
+meanwhile.
 
 Rules of this file: P-17 (one history, one trace).
 
@@ -33,15 +35,15 @@ from ..kernel.queue import KernelQueue
 from ..kernel.thread import KernelThread, ThreadState
 from ..profiles import Profile
 from . import misuse
-from .ambient import bind, current_system, unbind
-from .carriers import Carrier, Strand, choose_carrier
+from .ambient import bind, system_in_use, unbind
+from .carriers import Carrier, GreenletStrand, Strand, choose_carrier
 from .deadlock import SimulationDeadlock, report_deadlock
 from .processors import Processors
 from .results import EndReason, RunResult, SimulationStall, result_of
-from .schedulers import CLOCK, ChoiceKind, ChoicePoint, Scheduler, SeededScheduler
+from .schedulers import CLOCK, ChoiceKind, ChoicePoint, Scheduler, SeededScheduler, SteadyScheduler
 from .threads import OsThread
 from .virtual_calls import VirtualCalls
-from .virtual_threads import Place, SimulationMisuse, VirtualThread, VirtualThreadExit
+from .virtual_threads import READY, RUNNING, WAITING, Place, SimulationMisuse, VirtualThread, VirtualThreadExit
 from .virtual_time import VirtualClock, to_nanoseconds, to_seconds
 
 P = ParamSpec("P")
@@ -113,14 +115,17 @@ class Simulation(VirtualCalls):
         super().__init__(profile, processors, queue_type)
         self.process.pid = HANDLE_STEP
         self.has_fast_path = False
+        self.is_observed = queue_type is not KernelQueue
         self.seed = seed
         self.random = Random(seed)
         self.preemption = preemption
+        self._is_anywhere = preemption is Preemption.ANYWHERE
         self.clock = VirtualClock()
         self.processors = Processors(
             processors, self.clock, to_nanoseconds(time_slice), to_nanoseconds(context_switch_cost)
         )
         self.scheduler: Scheduler = scheduler or SeededScheduler(seed)
+        self._is_steady = isinstance(scheduler, SteadyScheduler)
         self.scheduler.begin(self)
         self.schedule: list[int] = []
         self.virtual_threads: list[VirtualThread] = []
@@ -137,7 +142,8 @@ class Simulation(VirtualCalls):
         self._limit: int | None = None
         self._awaited: KernelThread | None = None
         self._stall_steps = stall_steps
-        self._instant = (0, 0)
+        self._instant = 0
+        self._instant_began = 0
         self._bindings: list[Any] = []
 
     # -- what users do -----------------------------------------------------------------------------------------
@@ -224,8 +230,13 @@ class Simulation(VirtualCalls):
         if thread is None:
             return self.do(verb, *args, **kwargs)
         self.point(thread, verb, args)
+        return self.act(verb, *args, **kwargs)
+
+    def act(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """One kernel verb behind a scheduling point; a caller that has lost its processor pauses."""
         result = self.do(verb, *args, **kwargs)
-        if thread.place is not Place.RUNNING and not self.closed:
+        thread = self._running
+        if thread is not None and thread.place is not RUNNING and not self.closed:
             self.pause(thread)
         return result
 
@@ -242,9 +253,10 @@ class Simulation(VirtualCalls):
             if kernel.readied:
                 readied, kernel.readied = kernel.readied, []
                 for thread in readied:
-                    if isinstance(thread, VirtualThread) and thread.place is Place.WAITING:
+                    if isinstance(thread, VirtualThread) and thread.place is WAITING:
                         self.processors.make_ready(thread)
-            self._run_deferred()
+            if self._deferred:
+                self._run_deferred()
 
     def defer(self, action: Callable[[], object]) -> None:
         """Run `action` soon: with the next verb, or at once between runs.  Never blocks: for finalizers, which may come
@@ -271,14 +283,12 @@ class Simulation(VirtualCalls):
     def caller(self) -> VirtualThread | None:
         """The calling virtual thread, None for code outside; `SimulationMisuse` for a strange OS thread."""
         thread = self._running
-        if thread is None:
-            return None
-        if cast(Strand, thread.strand).ident != get_ident():
-            raise SimulationMisuse(
-                "an OS thread that is not of the simulation calls into it while it runs: "
-                "use iocp_emu.spawn for threads, and simulated devices for files"
-            )
-        return thread
+        if thread is None or thread.ident == get_ident():
+            return thread
+        raise SimulationMisuse(
+            "an OS thread that is not of the simulation calls into it while it runs: "
+            "use iocp_emu.spawn for threads, and simulated devices for files"
+        )
 
     def create_thread(self, name: str) -> VirtualThread:
         """A virtual thread that `start` will start; its name is made unique."""
@@ -309,6 +319,7 @@ class Simulation(VirtualCalls):
 
     def _live(self, thread: VirtualThread) -> None:
         """The life of a virtual thread, on its strand."""
+        thread.ident = get_ident()
         try:
             if not self.closed:
                 thread.result = cast(Callable[[], Any], thread.function)()
@@ -346,66 +357,94 @@ class Simulation(VirtualCalls):
             return
         if self._failure is not None:
             self.pause(thread)
-        self._count_step()
-        processors = self.processors
-        if (
-            len(processors.running) == 1
-            and self.clock.next_time != self.clock.now
-            and not (processors.ready and self.preemption is Preemption.ANYWHERE)
-        ):
+        self.steps = steps = self.steps + 1
+        clock, processors = self.clock, self.processors
+        now = clock.now
+        if now != self._instant:
+            self._instant, self._instant_began = now, steps
+        elif steps - self._instant_began > self._stall_steps:
+            self._fail(SimulationStall(self.now, self._stall_steps, processors.running))
+        running = processors.running
+        if len(running) == 1 and clock.next_time != now and not (self._is_anywhere and processors.ready):
+            return
+        if self._is_steady:  # its answer is known
+            self.schedule.append([*running].index(thread))
             return
         thread.announce(verb, args)
         try:
             chosen = self._pick(thread)
         except BaseException as error:
-            self._fail(error)
+            self._failure = error
             chosen = None
         if chosen is not thread:
-            self._next = chosen
-            self.pause(thread)
-
-    def _count_step(self) -> None:
-        self.steps += 1
-        time, first = self._instant
-        if time != self.clock.now:
-            self._instant = (self.clock.now, self.steps)
-        elif self.steps - first > self._stall_steps:
-            self._fail(SimulationStall(self.now, self._stall_steps, self.processors.running))
+            self._give_way(thread, chosen)
 
     def pause(self, thread: VirtualThread) -> None:
-        """Let the hub go on; back when the hub has chosen this thread."""
+        """Let somebody else go on; back when this thread has been chosen."""
         if self.closed:
             raise VirtualThreadExit
-        cast(Strand, thread.strand).leave()
+        strand = thread.strand
+        if self._failure is not None or not isinstance(strand, GreenletStrand):
+            self._give_way(thread, None)
+            return
+        self._running = chosen = None
+        try:
+            chosen = self._pick(None)
+        except BaseException as error:
+            self._failure = error
+        if chosen is thread:
+            self._running = thread
+        elif chosen is None or not chosen.ident:
+            self._give_way(thread, chosen)
+        else:
+            self._running = chosen
+            strand.pass_to(cast(GreenletStrand, chosen.strand))
+            if self.closed:
+                raise VirtualThreadExit
+
+    def _give_way(self, thread: VirtualThread, chosen: VirtualThread | None) -> None:
+        """Let `chosen` go on, None: the hub, which picks; back when `thread` has been chosen."""
+        strand = thread.strand
+        # A greenlet begins as deep in the stack as it is first entered: that is for the hub to do.
+        if chosen is not None and chosen.ident and isinstance(strand, GreenletStrand):
+            self._running = chosen
+            strand.pass_to(cast(GreenletStrand, chosen.strand))
+        else:
+            self._next = chosen
+            cast(Strand, strand).leave()
         if self.closed:
             raise VirtualThreadExit
 
     def _pick(self, current: VirtualThread | None) -> VirtualThread | None:
         """The thread that makes the next step; time passes only when there is none.  None: nothing is left to do."""
         clock, processors = self.clock, self.processors
-        anywhere = self.preemption is Preemption.ANYWHERE
+        running = processors.running
         while self._awaited is None or self._awaited.state is not ThreadState.EXITED:
             due = clock.next_time
-            options: list[Any] = [*processors.running]
-            if anywhere and options:
-                options += processors.ready
-            if not options:
+            if not running:
                 if due is None or (self._limit is not None and due > self._limit):
                     return None
                 clock.ring()
                 continue
+            if self._is_steady:  # its answer is known
+                if len(running) > 1 or due == clock.now or (self._is_anywhere and processors.ready):
+                    self.schedule.append(0)
+                return next(iter(running))
+            options: list[Any] = [*running]
+            if self._is_anywhere:
+                options += processors.ready
             if due == clock.now:
                 options.append(CLOCK)
             if len(options) == 1:
                 return cast(VirtualThread, options[0])
-            point = ChoicePoint(ChoiceKind.STEP, options, current if current in processors.running else None)
+            point = ChoicePoint(ChoiceKind.STEP, options, current if current in running else None)
             chosen = options[self._ask(point)]
             if chosen is CLOCK:
                 clock.ring()
                 continue
-            if chosen.place is Place.READY:
+            if chosen.place is READY:
                 processors.preempt(point.current or options[0], chosen)
-            if chosen.place is Place.RUNNING:
+            if chosen.place is RUNNING:
                 return cast(VirtualThread, chosen)
         return None
 
@@ -472,7 +511,6 @@ class Simulation(VirtualCalls):
     def _fail(self, error: BaseException) -> None:
         """In a strand: the run ends with `error`, and this strand goes no further."""
         self._failure = error
-        self._next = None
         if self._running is not None:
             self.pause(self._running)
 
@@ -486,7 +524,7 @@ class Simulation(VirtualCalls):
         self._next = None
         for thread in self.virtual_threads:
             for _ in range(EXIT_ATTEMPTS):
-                if thread.has_unwound or thread.strand is None or not thread.strand.ident:
+                if thread.has_unwound or not thread.ident:
                     break
                 self._enter(thread)
             thread.strand = thread.function = None
@@ -501,7 +539,7 @@ class Simulation(VirtualCalls):
     def is_virtual(self, ident: int) -> bool:
         """Whether the OS thread with this ident runs one of the virtual threads at this moment."""
         thread = self._running
-        return thread is not None and thread.strand is not None and thread.strand.ident == ident
+        return thread is not None and thread.ident == ident
 
     def is_hub(self, ident: int) -> bool:
         """Whether that OS thread has called `run` and is not in a virtual thread at this moment."""
@@ -509,7 +547,7 @@ class Simulation(VirtualCalls):
 
     def is_ambient(self) -> bool:
         """Whether it is the system in use for the caller."""
-        return current_system() is self
+        return system_in_use() is self
 
     def misuse(self, message: str) -> SimulationMisuse:
         """The exception to raise; the run ends with it even if the program catches it."""

@@ -1,8 +1,12 @@
 """The calls of virtual threads that may wait: dequeuing, waiting for objects, computing.
 
 Theory.  Each is a scheduling point and one verb.  If the verb says that the thread waits, its processor goes to
-somebody else, an alarm is set for the timeout, and the hub goes on; when the thread is chosen again, the kernel has its
-result.
+somebody else, an alarm is set for the timeout, and whoever is chosen goes on; when the thread is chosen again, the
+kernel has its result.
+
+Posts and gets of single packets have the fast path of `runtime.threads`, behind their scheduling point and decided on
+the same fields of the model, unless somebody observes the queues.  Nothing runs beside a step, so there is nothing to
+be settled.
 
 Rules of this file: none of its own; it obeys Q-11, Q-23, Q-24, Q-29, Q-33 and Q-35 as the runtime of real threads does.
 
@@ -22,9 +26,9 @@ from ..kernel.thread import ThreadState
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..status import STATUS_USER_APC
 from .processors import Processors
-from .threads import OsThread, return_delivery
+from .threads import DUE, LATER, RUNNABLE, OsThread, return_delivery
 from .virtual_system import VirtualSystem
-from .virtual_threads import Place, SimulationMisuse, VirtualThread, VirtualThreadExit
+from .virtual_threads import RUNNING, WAITING, SimulationMisuse, VirtualThread, VirtualThreadExit
 from .virtual_time import VirtualClock, to_nanoseconds
 
 P = ParamSpec("P")
@@ -38,11 +42,17 @@ class VirtualCalls(VirtualSystem):
     processors: Processors
     closed: bool
     """Whether `close` has been called, or a run has failed: threads only unwind then."""
+    is_observed: bool
+    """Whether the queues are of a type that wants to see every verb."""
 
     # -- what the other half does ------------------------------------------------------------------------------
 
     def do(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """One kernel verb without a scheduling point: for devices and alarms, and for verbs inside of verbs."""
+        raise NotImplementedError
+
+    def act(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """One kernel verb behind a scheduling point; a caller that has lost its processor pauses."""
         raise NotImplementedError
 
     def caller(self) -> VirtualThread | None:
@@ -54,19 +64,57 @@ class VirtualCalls(VirtualSystem):
         raise NotImplementedError
 
     def pause(self, thread: VirtualThread) -> None:
-        """Let the hub go on; back when the hub has chosen this thread."""
+        """Let somebody else go on; back when this thread has been chosen."""
         raise NotImplementedError
 
     # -- ports and waits ---------------------------------------------------------------------------------------
 
     def post(self, port: IoCompletion, packet: Packet) -> None:
         """Queue a packet, or hand it to a waiter (Q-10).  Never blocks."""
-        self.perform(port.set, packet)
+        if self.is_observed:
+            self.perform(port.set, packet)
+            return
+        thread = self.caller()
+        if thread is not None:
+            self.point(thread, port.set, (packet,))
+        queue = port.queue
+        if (
+            (queue.waiters and queue.current_count < queue.maximum_count)
+            or port.waits
+            or port.running_down
+            or packet.source is not None
+        ):
+            self.act(port.set, packet)
+        else:
+            queue.packets.append(packet)
 
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` virtual seconds (None: for ever) (Q-11)."""
-        result = self.remove_many(port, 1, timeout)
-        return result[0] if isinstance(result, list) else result
+        thread = None if self.is_observed else self.caller()
+        if thread is None:
+            result = self.remove_many(port, 1, timeout)
+            return result[0] if isinstance(result, list) else result
+        due = DUE if timeout is not None and timeout <= 0 else LATER
+        queue = port.queue
+        packets = queue.packets
+        try:
+            self.point(thread, port.remove, (thread, 1, due))
+            if (
+                packets
+                and thread.queue is queue
+                and queue.current_count <= queue.maximum_count
+                and thread.state is RUNNABLE
+                and packets[0].source is None
+                and not port.is_closed
+            ):
+                return packets.popleft()
+            taken: Any = self.act(port.remove, thread, 1, due)
+            if taken is None:
+                taken = self._await(thread, timeout)
+        except BaseException:
+            self._give_up(thread)
+            raise
+        return cast("Packet | RemoveOutcome", taken[0] if isinstance(taken, list) else taken)
 
     def remove_many(
         self,
@@ -77,7 +125,7 @@ class VirtualCalls(VirtualSystem):
     ) -> list[Packet] | RemoveOutcome:
         """Dequeue up to `maximum` packets, waiting up to `timeout` virtual seconds for the first (Q-19, O-08)."""
         thread = self.current()
-        due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
+        due = DUE if timeout is not None and timeout <= 0 else LATER
         try:
             result: Any = self.perform(port.remove, thread, maximum, due, alertability)
             if result is None:
@@ -98,7 +146,7 @@ class VirtualCalls(VirtualSystem):
     ) -> int:
         """Wait for kernel objects, or sleep when there are none; the NTSTATUS (Q-23, Q-29)."""
         thread = self.current()
-        due = Timeout.DUE if timeout is not None and timeout <= 0 else Timeout.LATER
+        due = DUE if timeout is not None and timeout <= 0 else LATER
         was_blocked = thread.state is ThreadState.BLOCKED
         try:
             result: Any = self.perform(self._begin_wait, thread, objects, mode, due, alertability)
@@ -127,10 +175,10 @@ class VirtualCalls(VirtualSystem):
             raise SimulationMisuse(
                 "a call outside of run() would wait, but nobody runs there: wait in a thread of the simulation"
             )
-        if thread.state is not ThreadState.RUNNABLE:
+        if thread.state is not RUNNABLE:
             if self.closed:
                 raise VirtualThreadExit
-            self.processors.take_off(thread, Place.WAITING)
+            self.processors.take_off(thread, WAITING)
             alarm = None
             if timeout is not None:
                 alarm = self.clock.set(to_nanoseconds(timeout), lambda: self.do(self.kernel.expire, thread))
@@ -167,5 +215,5 @@ class VirtualCalls(VirtualSystem):
         if thread is not None and not self.closed:
             self.point(thread, self.yield_processor, ())
             self.processors.yield_to_others(thread)
-            if thread.place is not Place.RUNNING:
+            if thread.place is not RUNNING:
                 self.pause(thread)

@@ -39,6 +39,10 @@ class Place(enum.Enum):
     ENDED = "has ended"
 
 
+# Names of this module, since an enumeration is slow to look into.
+READY, RUNNING, COMPUTING, WAITING = Place.READY, Place.RUNNING, Place.COMPUTING, Place.WAITING
+
+
 class Step(NamedTuple):
     """What a thread is about to do: the name of the verb, and the kernel objects that it is done to."""
 
@@ -92,6 +96,7 @@ class VirtualThread(OsThread):
     """A thread of a simulation.
 
     `number` counts the threads of the simulation from 1 and names the thread in schedules; `name` is unique too.
+    `ident` is the OS thread that carries it, 0 before its first step.
     `result` and `error` are what its function has returned or raised; `pending` is its next step.
     """
 
@@ -140,7 +145,7 @@ class VirtualThread(OsThread):
         """The step that the thread makes when it is chosen.  O(arguments)."""
         if self._verb is not None:
             return step_of(self._verb, self._args)
-        return GO_ON if self.strand is not None and self.strand.ident else START
+        return GO_ON if self.ident else START
 
     @property
     def is_alive(self) -> bool:

@@ -4,18 +4,23 @@ Theory.  Time is a whole number of nanoseconds, so that ten sleeps of a tenth of
 machine.  Alarms of one instant ring in the order in which they were set.  The clock never decides to move: whoever
 runs the machine asks for the next alarm, and only when nobody can run now.
 
-Own rules.  Setting and cancelling an alarm costs O(1), and O(log instants) for an instant that has no alarm yet.
-Actions do not raise.  Nothing here reads a clock of the host.
+Own rules.  An alarm costs O(log alarms) to set and O(1), amortised, to cancel.  Actions do not raise.  Nothing here
+reads a clock of the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from functools import lru_cache
+from heapq import heapify, heappop, heappush
 
 NANOSECONDS = 1_000_000_000
 
+TIDY_FROM = 64
+"""So many cancelled alarms may lie about before the clock looks whether they are most of all."""
 
+
+@lru_cache(maxsize=1024)  # programs wait for the same few durations, over and over
 def to_nanoseconds(seconds: float) -> int:
     """A duration as a whole number of nanoseconds; one that is not 0 never becomes 0.
 
@@ -31,61 +36,90 @@ def to_seconds(nanoseconds: int) -> float:
 
 
 class Alarm:
-    """An action that is due at `time` (nanoseconds)."""
+    """An action that is due at `time` (nanoseconds) while it is set: while `order` is not 0.
 
-    __slots__ = ("action", "time")
+    May be set again once it has rung or was cancelled.  `order` counts what has been set, from 1.
+    """
 
-    def __init__(self, time: int, action: Callable[[], object]) -> None:
-        self.time = time
+    __slots__ = ("action", "order", "time")
+
+    def __init__(self, action: Callable[[], object]) -> None:
         self.action = action
+        self.order = 0
+        self.time = 0
 
 
 class VirtualClock:
-    """The time `now`, in nanoseconds from 0, and the alarms that are set."""
+    """The time `now`, in nanoseconds from 0, and the alarms that are set.
 
-    __slots__ = ("_alarms", "_instants", "now")
+    `next_time` is when the next one is due, in nanoseconds; None when there is none.
+    """
+
+    __slots__ = ("_alarms", "_cancelled", "_order", "next_time", "now")
 
     def __init__(self) -> None:
         self.now = 0
-        self._alarms: dict[int, dict[Alarm, None]] = {}
-        self._instants: list[int] = []
+        self.next_time: int | None = None
+        # A cancelled alarm stays on the heap; it is out when its order is not that of its entry.
+        self._alarms: list[tuple[int, int, Alarm]] = []
+        self._cancelled = 0
+        self._order = 0
 
     def __len__(self) -> int:
-        """Alarms that are set.  O(instants)."""
-        return sum(map(len, self._alarms.values()))
+        """Alarms that are set.  O(1)."""
+        return len(self._alarms) - self._cancelled
 
     def set(self, delay: int, action: Callable[[], object]) -> Alarm:
         """Have `action` done after `delay` nanoseconds (0 or more)."""
-        alarm = Alarm(self.now + delay, action)
-        at_once = self._alarms.get(alarm.time)
-        if at_once is None:
-            self._alarms[alarm.time] = {alarm: None}
-            heappush(self._instants, alarm.time)
-        else:
-            at_once[alarm] = None
+        alarm = Alarm(action)
+        self.start(alarm, delay)
         return alarm
+
+    def start(self, alarm: Alarm, delay: int) -> None:
+        """Set an alarm that is not set, for after `delay` nanoseconds (0 or more)."""
+        alarm.time = time = self.now + delay
+        self._order = alarm.order = order = self._order + 1
+        heappush(self._alarms, (time, order, alarm))
+        next_time = self.next_time
+        if next_time is None or time < next_time:
+            self.next_time = time
 
     def cancel(self, alarm: Alarm) -> None:
         """Do not ring; one that has rung, or is cancelled already, stays as it is."""
-        at_once = self._alarms.get(alarm.time)
-        if at_once is not None and at_once.pop(alarm, alarm) is None and not at_once:
-            # The instant stays on the heap until its turn comes, and is then skipped.
-            del self._alarms[alarm.time]
+        if alarm.order == 0:
+            return
+        alarm.order = 0
+        self._cancelled += 1
+        if self._cancelled > TIDY_FROM and self._cancelled * 2 > len(self._alarms):
+            self._alarms = [entry for entry in self._alarms if entry[2].order == entry[1]]
+            self._cancelled = 0
+            heapify(self._alarms)
+        if alarm.time == self.next_time:
+            self._look_ahead()
 
-    @property
-    def next_time(self) -> int | None:
-        """When the next alarm is due, in nanoseconds; None when there is none."""
-        instants = self._instants
-        while instants and instants[0] not in self._alarms:
-            heappop(instants)
-        return instants[0] if instants else None
+    def pending(self) -> list[Alarm]:
+        """The alarms that are set, in the order in which they will ring.  O(alarms log alarms)."""
+        return [alarm for _, order, alarm in sorted(self._alarms) if alarm.order == order]
 
     def ring(self) -> None:
         """Go to the next alarm's time and do its action; the caller knows that there is one."""
-        time = self.next_time
-        assert time is not None
-        self.now = time
-        at_once = self._alarms[time]
-        alarm = next(iter(at_once))
-        self.cancel(alarm)
+        alarms = self._alarms
+        self.now, _, alarm = heappop(alarms)
+        alarm.order = 0
+        if alarms and alarms[0][2].order == alarms[0][1]:
+            self.next_time = alarms[0][0]
+        else:
+            self._look_ahead()
         alarm.action()
+
+    def _look_ahead(self) -> None:
+        """The first of the heap is one that is set."""
+        alarms = self._alarms
+        while alarms:
+            time, order, alarm = alarms[0]
+            if alarm.order == order:
+                self.next_time = time
+                return
+            heappop(alarms)
+            self._cancelled -= 1
+        self.next_time = None

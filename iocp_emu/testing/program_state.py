@@ -29,8 +29,10 @@ from typing import Any, cast
 from ..kernel.objects import KernelObject
 from ..kernel.snapshot import canonical
 from ..port import HandleOwner
+from ..runtime.carriers import GreenletStrand
 from ..runtime.threads import ThreadSystem
 from ..runtime.virtual_threads import Place, VirtualThread
+from ..runtime.virtual_time import Alarm
 from ..sync import SpawnedThread
 from .observed import ObservedSimulation
 from .temporal import Declarations, Property
@@ -92,10 +94,7 @@ class ProgramState:
             declared = simulation.declarations.picture()
             clock = simulation.clock
             see = _Seer(simulation, self.interchangeable)
-            alarms = [
-                (time - clock.now, [see(alarm.action) for alarm in _alarms(clock)[time]])
-                for time in sorted(_alarms(clock))
-            ]
+            alarms = [(alarm.time - clock.now, see(alarm.action)) for alarm in clock.pending()]
             kernel = see(canonical(simulation.kernel, cast("Mapping[KernelObject, Hashable]", labels)))
         except Opaque as opaque:
             self.opaque = str(opaque)
@@ -115,7 +114,7 @@ class ProgramState:
         ended = (see(thread.result), type(thread.error).__name__, str(thread.error)) if not thread.is_alive else None
         begun: Any = None
         if not with_past or self.sees_memory:
-            begun = see(thread.function) if thread.function is not None and not _ident(thread) else None
+            begun = see(thread.function) if thread.function is not None and not thread.ident else None
         elif thread in self.simulation.origins:
             if thread not in self._origins:
                 self._origins[thread] = see(self.simulation.origins[thread])
@@ -145,29 +144,23 @@ def base_name(title: str) -> str:
     return name if number.isdecimal() else title
 
 
-def _ident(thread: VirtualThread) -> int:
-    return 0 if thread.strand is None else thread.strand.ident
-
-
-def _alarms(clock: Any) -> Mapping[int, Any]:
-    return cast("Mapping[int, Any]", clock._alarms)
-
-
 def _stacks(simulation: ObservedSimulation) -> dict[VirtualThread, list[types.FrameType]]:
     """The Python frames of every thread, innermost first, without those of the machinery."""
     of_ident = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+    here = sys._getframe()  # pyright: ignore[reportPrivateUsage]
     running = simulation.thread_inside
     stacks: dict[VirtualThread, list[types.FrameType]] = {}
     for thread in simulation.virtual_threads:
-        strand: Any = thread.strand
-        if not thread.is_alive or strand is None or not strand.ident:
+        if not thread.is_alive or not thread.ident:
             continue
-        greenlet = getattr(strand, "_greenlet", None)
+        strand = thread.strand
         frame: types.FrameType | None
         if thread is running:
-            frame = sys._getframe()  # pyright: ignore[reportPrivateUsage]
+            frame = here
+        elif isinstance(strand, GreenletStrand):
+            frame = strand.greenlet.gr_frame or here  # none while it runs: it picks the next thread
         else:
-            frame = of_ident.get(strand.ident) if greenlet is None else greenlet.gr_frame
+            frame = of_ident.get(thread.ident)
         stack: list[types.FrameType] = []
         while frame is not None and frame.f_code.co_name != "_live":
             if not str(frame.f_globals.get("__name__", "")).startswith(_HIDDEN):
@@ -229,7 +222,8 @@ class _Seer:
             if isinstance(value, types.BuiltinFunctionType) and not isinstance(owner, (types.ModuleType, type(None))):
                 return (value.__name__, self(owner))
             return getattr(value, "__qualname__", getattr(value, "__name__", str(value)))
-        if isinstance(value, (ThreadSystem, Declarations, Property)):
+        if isinstance(value, (ThreadSystem, Declarations, Property, Alarm)):
+            # Alarms count among those that are set: when they are due, and what they do.
             return type(value).__name__
         return None
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
@@ -16,6 +18,7 @@ import pytest
 from iocp_emu import CompletionPort, Event, ResetMode, compute, sleep, spawn
 from iocp_emu.runtime.schedulers import ScheduleMismatch
 from iocp_emu.runtime.simulation import Simulation
+from iocp_emu.testing import Bounds as HistoryBounds
 from iocp_emu.testing import (
     ExplorationFailed,
     FailureKind,
@@ -26,6 +29,7 @@ from iocp_emu.testing import (
     always,
     eventually,
     explore,
+    explore_histories,
     never,
     replay,
     show_state,
@@ -34,8 +38,10 @@ from iocp_emu.testing import (
 from iocp_emu.testing.runs import RankScheduler
 from iocp_emu.testing.samplers import Manual, Pct, RoundRobin
 from tests.explore.zoo import endless, pools, races
-from tests.explore.zoo_ports import SPECIMENS, Queue
-from tests.explore.zoo_ports import Specimen as PortSpecimen
+from tests.explore.zoo.ports import SPECIMENS, Queue
+from tests.explore.zoo.ports import Specimen as PortSpecimen
+
+CHECKOUT = str(Path(__file__).resolve().parents[2])
 
 UNBOUNDED = 1000
 """A bound that bounds nothing, but switches sleeping off."""
@@ -273,6 +279,22 @@ def test_who_makes_the_runs_makes_no_difference() -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         for each in look:
             assert each(executor=pool) == each()
+
+
+@pytest.mark.slow
+def test_a_cluster_makes_no_difference() -> None:
+    """A dask client's executor, with worker processes of a local cluster, finds the very same as this process."""
+    distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'dask[distributed]'")
+    look: list[Callable[..., Any]] = [
+        partial(explore, races.lost_update, seed=3),
+        partial(explore, races.lost_update_right, strategy="exhaustive", schedules=40),
+        partial(explore_histories, HistoryBounds(threads=2, limits=(1, 2), packets=2)),
+    ]
+    cluster = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(**cluster) as client:
+        client.run(sys.path.insert, 0, CHECKOUT)
+        for each in look:
+            assert each(executor=client.get_executor()) == each()
 
 
 # -- properties ----------------------------------------------------------------------------------------------------

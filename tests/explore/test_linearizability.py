@@ -27,7 +27,7 @@ from iocp_emu.testing.linearizability import (
     Specification,
     check_linearizable,
 )
-from tests.explore.zoo_ports import FifoWaiters
+from tests.explore.zoo.ports import FifoWaiters
 
 ERRORS: dict[type[BaseException], Any] = {TimeoutError: TIMED_OUT, Empty: EMPTY}
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import iocp_emu
+
+# What is first imported in a run of `pytester` is forgotten after it, and would be there twice.
+for name in ("iocp_emu.sync", "iocp_emu.testing.explorer"):
+    import_module(name)
 
 CHECKOUT = str(Path(iocp_emu.__file__).parents[1])
 

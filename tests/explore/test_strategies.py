@@ -12,7 +12,8 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 import iocp_emu.testing
-from iocp_emu import CompletionPort, ThreadSystem, spawn, use
+from iocp_emu import CompletionPort, Simulation, ThreadSystem, spawn, use
+from iocp_emu.runtime.simulation import Preemption
 from iocp_emu.testing.bounds import ALL_VERBS, Bounds, Verb
 from iocp_emu.testing.calls import Block, Compute, Get, Post, Program
 from iocp_emu.testing.strategies import (
@@ -23,6 +24,7 @@ from iocp_emu.testing.strategies import (
     worker_programs,
     worlds,
 )
+from tests.explore.zoo import races
 
 
 @settings(max_examples=50)
@@ -110,3 +112,21 @@ def test_the_package_loads_what_is_asked_for() -> None:
         "import sys; sys.modules['hypothesis'] = None; import iocp_emu.testing as t; [getattr(t, n) for n in dir(t)]"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_hypothesis_chooses_and_shrinks_the_schedule() -> None:
+    """A race is found by drawing schedules, and comes down to the few answers without which it does not happen."""
+
+    def fails_on(schedule: tuple[int, ...]) -> bool:
+        with Simulation(scheduler=ChosenScheduler(schedule), preemption=Preemption.ANYWHERE) as simulation:
+            simulation.spawn(races.lost_update, name="main")
+            try:
+                simulation.run()
+            except AssertionError:
+                return True
+        return False
+
+    smallest = find(schedules(), fails_on, settings=settings(database=None, derandomize=True, max_examples=500))
+    assert fails_on(smallest)
+    assert sum(map(bool, smallest)) <= 3
+    assert not fails_on(())

@@ -24,4 +24,6 @@ def _nothing_left_behind() -> Iterator[None]:
     """No simulation leaves an OS thread behind."""
     before = set(threading.enumerate())
     yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)  # real threads of the program that is run on both: past their last step, or on their way
     assert set(threading.enumerate()) <= before

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from iocp_emu import CompletionPort, Event, ResetMode, Simulation, sleep
+from iocp_emu.runtime import ambient
 from iocp_emu.runtime.carriers import Carrier
 from iocp_emu.runtime.virtual_threads import SimulationMisuse
 
@@ -286,3 +287,15 @@ def test_arguments_are_checked(options: dict[str, Any], error: type[Exception], 
     """Bad arguments are named before anything happens."""
     with pytest.raises(error, match=message):
         Simulation(**options)
+
+
+def test_locks_of_others_are_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real thread that makes a lock beside a simulation gets a real one, at once, and no machine is made for it."""
+    monkeypatch.setattr(ambient, "_shared", None)
+    made: list[Any] = []
+    with Simulation():
+        other = threading.Thread(target=lambda: made.extend([threading.Lock(), threading.RLock()]), daemon=True)
+        other.start()
+        other.join(10)
+    assert [type(lock) for lock in made] == [type(threading.Lock()), type(threading.RLock())]
+    assert ambient._shared is None
