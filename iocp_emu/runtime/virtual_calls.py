@@ -22,11 +22,11 @@ from typing_extensions import ParamSpec
 
 from ..kernel.completion import IoCompletion, Packet
 from ..kernel.queue import RemoveOutcome
-from ..kernel.thread import ThreadState
+from ..kernel.thread import RUNNABLE, ThreadState
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..status import STATUS_USER_APC
 from .processors import Processors
-from .threads import DUE, LATER, RUNNABLE, OsThread, return_delivery
+from .threads import DUE, LATER, OsThread, return_delivery
 from .virtual_system import VirtualSystem
 from .virtual_threads import RUNNING, WAITING, SimulationMisuse, VirtualThread, VirtualThreadExit
 from .virtual_time import VirtualClock, to_nanoseconds
