@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from itertools import chain
-from pathlib import Path
 
 from ..profiles import get_profile
 from ..runtime.schedulers import ScheduleMismatch
 from ..testing.runs import Plan, Sharing
 from ..testing.schedule_text import Schedule, ScheduleTextError, parse_schedule
 from .arguments import whole
-from .stepper.programs import load_program
+from .stepper.programs import open_program
 from .stepper.prompt import CLEAR, HELP, Conversation
 from .stepper.session import Session, StepperError
 
 MOST_PROCESSORS = 64
+MOST_STEPS = 20_000
+"""A run with more steps counts as endless: some lessons have thousands."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,20 +29,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "You are the scheduler: run a program in the simulation and choose, at each step, which thread goes next.\n"
-        "The program is a function in a Python file that uses the names of iocp_emu (CompletionPort, spawn, sleep),\n"
-        "or that of a lesson, such as L05."
+        "The program is that of a lesson, or a function in a Python file; it uses the names of iocp_emu\n"
+        "(CompletionPort, spawn, sleep)."
     )
     parser.epilog = (
         f"commands at the prompt:\n{HELP}\n\n"
-        'Example: iocp-emu step race.py:lost_update --choices "1 2 1"\n'
+        'Examples: iocp-emu step lifo;  iocp-emu step race.py:lost_update --choices "1 2 1"\n'
         "Exit status: 1 when the run at hand ended in a failure, 2 for what cannot be opened."
     )
-    parser.add_argument("program", metavar="FILE[:FUNCTION]", help="a Python file, and the function in it; or a lesson")
+    parser.add_argument("program", metavar="LESSON|FILE[:FUNCTION]", help="a lesson, or a file and the function in it")
     parser.add_argument(
         "--set", action="append", default=[], type=_setting, metavar="NAME=N", help="an integer argument of it"
     )
     parser.add_argument(
-        "--processors", type=whole(1, MOST_PROCESSORS), default=2, metavar="N", help="virtual processors (default: 2)"
+        "--processors",
+        type=whole(1, MOST_PROCESSORS),
+        metavar="N",
+        help="virtual processors (default: 2, or what the lesson has)",
     )
     parser.add_argument("--profile", default="win10", metavar="NAME", help="which Windows (default: win10)")
     parser.add_argument(
@@ -76,21 +80,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> Conversation:
-    program = load_program(arguments.program)
+    opened = open_program(arguments.program)
     schedule = None if arguments.schedule is None else parse_schedule(arguments.schedule)
     plan = Plan(
-        program,
+        opened.program,
         dict(arguments.set),
-        arguments.processors,
+        arguments.processors or opened.processors,
         profile=get_profile(arguments.profile),
+        max_steps=MOST_STEPS,
         sharing=arguments.memory,
     )
     ranks: tuple[int, ...] = ()
     if schedule is not None:
         plan, ranks = _plan_of(plan, schedule), schedule.ranks
-    source = Path(program.__code__.co_filename)
     clears = CLEAR if sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb" else ""
-    return Conversation(Session(plan, ranks), source, sys.stdout, clears)
+    return Conversation(Session(plan, ranks), opened, sys.stdout, clears)
 
 
 def _plan_of(plan: Plan, schedule: Schedule) -> Plan:

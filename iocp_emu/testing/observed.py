@@ -19,10 +19,12 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 from typing_extensions import ParamSpec
 
 from ..kernel.completion import IoCompletion, Packet
+from ..kernel.file import FileObject
 from ..kernel.invariants import check
 from ..kernel.objects import KernelObject
 from ..kernel.queue import KernelQueue, RemoveOutcome
@@ -159,6 +161,7 @@ class ObservedSimulation(Simulation, Explored):
         self._numbers: dict[int, tuple[int, Packet]] = {}
         self._before: tuple[list[ThreadView], list[PortView | None]] | None = None
         self._is_asking = False
+        self._opened: WeakSet[KernelObject] = WeakSet()
         super().__init__(
             processors,
             seed,
@@ -366,7 +369,7 @@ class ObservedSimulation(Simulation, Explored):
             self._write(name, subject, args, step, rules)
 
     def _judge(self, name: str, step: Step) -> None:
-        check(self.kernel)
+        check(self.kernel, self._unopened())
         if any(port.profile is not self.kernel.profile for port in self._ports):
             return
         known = name in _VERBS or name in ("set", "remove")
@@ -377,6 +380,12 @@ class ObservedSimulation(Simulation, Explored):
             properties.judge_counts(step, self.kernel.profile)
             properties.judge_releases(step, self.kernel.profile)
             properties.judge_dequeue(step)
+
+    def _unopened(self) -> set[KernelObject]:
+        """Files that have been made and had no handle yet: the faces open it in their next verb."""
+        files = [obj for obj in self.kernel.objects if isinstance(obj, FileObject) and obj not in self._opened]
+        self._opened.update(file for file in files if file.references)
+        return {file for file in files if not file.references}
 
     def _rules(self, name: str, step: Step) -> tuple[str, ...]:
         if name == "set" and step.port is not None:

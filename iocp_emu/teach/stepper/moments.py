@@ -194,7 +194,7 @@ def _next_step(simulation: ObservedSimulation, thread: VirtualThread) -> str:
     step = thread.pending
     verb = _WORDS.get(step.verb, step.verb.replace("_", " "))
     objects = [simulation.name_of(each) for each in step.objects if each is not thread and not isinstance(each, Packet)]
-    return " ".join([verb, *dict.fromkeys(objects)])
+    return " ".join(["sleep" if step.verb == "begin_wait" and not objects else verb, *dict.fromkeys(objects)])
 
 
 def _port(simulation: ObservedSimulation, port: IoCompletion) -> PortPicture:

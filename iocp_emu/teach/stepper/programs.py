@@ -1,5 +1,8 @@
 """Finding the program to step through: a function in a Python file, or a lesson.
 
+Theory.  Both are opened by what somebody types.  What names a file that is there, ends in `.py` or has a function
+behind a colon is a file; everything else is meant as a lesson.
+
 Own rules.  A file is run once, as a module of its own and not as `__main__`.  What is not found is said with what is
 there.
 """
@@ -10,6 +13,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..arguments import unknown
@@ -22,21 +26,35 @@ USUAL_NAMES = ("main", "program", "run")
 """The function that is taken from a file with several, in this order, when none is named."""
 
 
-def load_program(place: str) -> Program:
-    """The program at `FILE.py` or `FILE.py:FUNCTION`, or that of a lesson, by its id, number or name.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A program, where it comes from (the file, or None for the `lesson` with that id), and processors to run it on."""
 
-    Without a name: the only public function without needed arguments, or else `main`, `program` or `run`.  Runs the
-    file.  Raises `StepperError`, also for what the file itself raises.
+    program: Program
+    file: Path | None
+    lesson: str = ""
+    processors: int = 2
+
+
+def open_program(place: str) -> Opened:
+    """The program at `FILE.py` or `FILE.py:FUNCTION`, or that of a lesson, by its id, number, name or title.
+
+    Runs the file.  Raises `StepperError`, also for what the file itself raises.
     """
-    file, _, name = place.partition(":") if not Path(place).exists() else (place, "", "")
-    path = Path(file)
+    file, colon, name = place.partition(":") if not Path(place).exists() else (place, "", "")
+    if colon or file.endswith(".py") or Path(file).exists():
+        return Opened(_from_file(Path(file), name), Path(file))
+    try:
+        lesson = find(place)
+    except NoSuchLesson as error:
+        raise StepperError(f"{place!r} is no file, and {error}") from None
+    return Opened(lesson.program, None, lesson.id, lesson.processors)
+
+
+def _from_file(path: Path, name: str) -> Program:
+    """The function `name`; without one, `main`, `program`, `run`, or the only public function of the file."""
     if not path.is_file():
-        if path.suffix == ".py" or name:
-            raise StepperError(f"there is no file {file!r}")
-        try:
-            return find(place).program
-        except NoSuchLesson as error:
-            raise StepperError(f"there is no file {file!r}, and {error}") from None
+        raise StepperError(f"there is no file {str(path)!r}")
     functions = _functions(path)
     if name:
         if name not in functions:

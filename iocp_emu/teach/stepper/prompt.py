@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..arguments import unknown
+from .programs import Opened
 from .saving import save_as_test
 from .session import Session, StepperError
 from .view import show_difference, show_session, show_table
@@ -35,13 +36,13 @@ CLEAR = "\x1b[2J\x1b[H"
 
 @dataclass(slots=True)
 class Conversation:
-    """One reader at one session.  `source` is the program's file, None where it has none to save from.
+    """One reader at one session of the program that was `opened`.
 
     `clears` is what is written before each view: the escape that clears a terminal, or nothing.
     """
 
     session: Session
-    source: Path | None
+    opened: Opened
     output: TextIO
     clears: str = ""
     is_over: bool = False
@@ -126,10 +127,8 @@ def _text(talk: Conversation, rest: list[str]) -> None:
 
 
 def _save(talk: Conversation, rest: list[str]) -> None:
-    if talk.source is None:
-        raise StepperError("this program has no file of its own; x prints the schedule as text")
     target = Path(_word(rest, "a file to save to, such as test_it.py"))
-    shows = save_as_test(talk.session, talk.source, target)
+    shows = save_as_test(talk.session, talk.opened, target)
     talk.say(f"saved as {target}: {shows}")
 
 

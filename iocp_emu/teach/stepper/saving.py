@@ -1,25 +1,25 @@
 """A schedule as a pytest file: it plays the same choices and says what they are expected to bring.
 
-Own rules.  The file is ordinary code of the reader: it imports the program from the file beside it, or from the lesson
-that it is of, and nothing of the stepper.  Nothing is overwritten.
+Own rules.  The file is ordinary code of the reader: it takes the program from its file, or from the lesson, and needs
+nothing of the stepper.  Nothing is overwritten.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
-from .session import Session, StepperError
+from .programs import Opened
+from .session import MAIN, Session, StepperError
 
 
-def save_as_test(session: Session, source: Path, target: Path) -> str:
+def save_as_test(session: Session, opened: Opened, target: Path) -> str:
     """Write a test of the current branch to `target`; what the test shows, in a sentence.
 
-    `source` is the file of the program; it is named relative to the target.  The test passes when the program does not
-    fail on the schedule: after a failure it fails until that is mended.  Raises `StepperError` when the target exists
-    or cannot be written.
+    The file of the program is named relative to the target.  The test passes when the program does not fail on the
+    schedule: after a failure it fails until that is mended.  Raises `StepperError` when the target exists or cannot be
+    written.
     """
     end = session.finished()
     assert end.run is not None
@@ -28,13 +28,14 @@ def save_as_test(session: Session, source: Path, target: Path) -> str:
         shows = "this schedule ends without a failure"
     else:
         shows = f"this schedule must not end in: {failure.kind.value}: {failure.message.partition(chr(10))[0]}"
-    name = re.sub(r"\W", "_", session.branch if session.branch != "main" else session.plan.name)
+    name = re.sub(r"\W", "_", session.branch if session.branch != MAIN else session.plan.name)
     schedule = textwrap.wrap(str(session.schedule), 100, break_long_words=False)
     pieces = "\n".join(f"    {piece + ' '!r}" for piece in schedule)
     text = _TEST.format(
         program=session.plan.name,
         shows=_plain(shows),
-        load=_load(session.plan.program, source, target),
+        imports="\n".join(_imports(opened)),
+        source=_source(opened, session.plan.name, target),
         name=name,
         schedule=f"(\n{pieces}\n)",
     )
@@ -48,21 +49,22 @@ def save_as_test(session: Session, source: Path, target: Path) -> str:
     return shows
 
 
-def _load(program: Callable[..., object], source: Path, target: Path) -> str:
-    """Lines of the test that bring the program."""
-    name = program.__name__
-    if program.__module__.startswith("iocp_emu."):
-        return f"from iocp_emu.testing import replay\nfrom {program.__module__} import {name} as PROGRAM"
-    return _RUN_FILE.format(source=_way(source, target), program=name)
+def _imports(opened: Opened) -> list[str]:
+    if opened.file is None:
+        return ["from iocp_emu.teach.lessons.catalogue import find", "from iocp_emu.testing import replay"]
+    return ["from pathlib import Path", "from runpy import run_path", "", "from iocp_emu.testing import replay"]
 
 
-def _way(source: Path, target: Path) -> str:
-    """How the test finds the program: relative to itself where that is possible."""
-    source, folder = source.resolve(), target.resolve().parent
+def _source(opened: Opened, name: str, target: Path) -> str:
+    """How the test finds the program: its file relative to itself where that is possible."""
+    if opened.file is None:
+        return f"find({opened.lesson!r}).program"
+    file, folder = opened.file.resolve(), target.resolve().parent
     try:
-        return f"Path(__file__).parent / {source.relative_to(folder).as_posix()!r}"
+        place = f"Path(__file__).parent / {file.relative_to(folder).as_posix()!r}"
     except ValueError:
-        return f"Path({str(source)!r})"
+        place = repr(str(file))
+    return f"run_path(str({place}))[{name!r}]"
 
 
 def _plain(text: str) -> str:
@@ -70,17 +72,11 @@ def _plain(text: str) -> str:
     return text.replace("\\", "/").replace('"', "'")
 
 
-_RUN_FILE = """\
-from pathlib import Path
-from runpy import run_path
-
-from iocp_emu.testing import replay
-
-PROGRAM = run_path(str({source}))[{program!r}]"""
-
 _TEST = '''"""A schedule of the program {program}, chosen step by step."""
 
-{load}
+{imports}
+
+PROGRAM = {source}
 
 SCHEDULE = {schedule}
 
