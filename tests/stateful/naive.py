@@ -136,10 +136,10 @@ class Naive(NaivePorts):
             self._insert(port, Packet(key, f"r{request.number}", *request.result, request.number), interrupted)
 
     def cancel_io(self, number: int, handle: int) -> int:
-        """CancelIo: the calling thread's requests on the file (I-40); how many there were."""
+        """CancelIo: the calling thread's requests on the file, the newest first (I-40); how many there were."""
         thread = self.threads[number]
         file = self._find(thread.process, handle, File)
-        found = [r for r in self.requests if r.outstanding and r.file is file and r.thread is thread]
+        found = [r for r in reversed(self.requests) if r.outstanding and r.file is file and r.thread is thread]
         for request in found:
             self._cancel(request)
         return len(found)
@@ -147,7 +147,7 @@ class Naive(NaivePorts):
     def cancel_io_ex(self, process: int, handle: int, number: int | None) -> None:
         """CancelIoEx: the process's requests on the file, all or one (I-40)."""
         file = self._find(process, handle, File)
-        found = [r for r in self.requests if r.outstanding and r.file is file and r.thread.process == process]
+        found = [r for r in reversed(self.requests) if r.outstanding and r.file is file and r.thread.process == process]
         if number is not None:
             found = [request for request in found if request.number == number]
         if not found and (number is not None or self.switches.cancelling_nothing_is_refused):
@@ -177,7 +177,7 @@ class Naive(NaivePorts):
         thread.result, thread.apcs = None, 0
         if was_runnable:
             self._release(port)
-        for request in list(self.requests):
+        for request in reversed(self.requests):
             if request.outstanding and request.thread is thread and not request.agnostic:
                 self._cancel(request)
 
@@ -194,7 +194,7 @@ class Naive(NaivePorts):
         left = [other for other in self.handles if other.is_open and other.object is obj]
         if isinstance(obj, File):
             outstanding = [request for request in self.requests if request.outstanding and request.file is obj]
-            for request in outstanding:
+            for request in reversed(outstanding) if left else outstanding:
                 if not left and obj.eager:
                     self._finish(request, status.STATUS_PIPE_BROKEN)
                 is_last_here = left and not any(other.process == process for other in left)
