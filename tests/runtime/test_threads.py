@@ -454,9 +454,13 @@ def test_fork_while_another_thread_is_inside_a_verb(system: ThreadSystem) -> Non
     """In the child the locals of threads that are not there are dropped; their ends do not wait for the lock."""
     is_inside, may_go_on = threading.Event(), threading.Event()
 
+    def verb() -> bool:
+        is_inside.set()
+        return may_go_on.wait(60)
+
     def be_inside_a_verb() -> None:
         system.current()
-        system.perform(lambda: (is_inside.set(), may_go_on.wait(60)))
+        system.perform(verb)
 
     other = spawn(be_inside_a_verb)
     assert is_inside.wait(60)
