@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .temporal import never as never
     from .temporal import show_state as show_state
     from .temporal import sometimes as sometimes
+    from .timelines import timeline as timeline
 
 _NAMES = {
     "bounds": ("ALL_VERBS", "BASIC_VERBS", "Bounds", "HistoryTextError", "Move", "Verb", "every_limit"),
@@ -58,6 +59,7 @@ _NAMES = {
     "runs": ("FailureKind", "Fairness", "Sharing"),
     "schedule_text": ("ScheduleTextError",),
     "temporal": ("always", "eventually", "linearizable", "never", "show_state", "sometimes"),
+    "timelines": ("timeline",),
     "histories": ("HistoryReport", "HistoryViolation", "Replay", "Stop", "explore_histories", "replay_history"),
     "linearizability": (
         "EMPTY",
@@ -114,6 +116,7 @@ __all__ = [
     "replay_history",
     "show_state",
     "sometimes",
+    "timeline",
 ]
 
 

@@ -182,7 +182,7 @@ def replay(
     return explore_schedule(program, text, **options).failure
 
 
-def explore_schedule(
+def plan_of(
     program: Callable[..., object],
     text: str,
     *,
@@ -190,9 +190,8 @@ def explore_schedule(
     until: float | None = None,
     fairness: Fairness = Fairness.FAIR,
     queue_type: type[KernelQueue[Any]] = KernelQueue,
-    **_: Any,
-) -> Exploration:
-    """As `replay`, for callers that want what `explore` returns; its other options are ignored."""
+) -> tuple[Plan, Schedule]:
+    """The plan of a schedule's run, and the schedule.  `ScheduleTextError` for a text that is not of this program."""
     schedule = parse_schedule(text)
     try:
         sharing = Sharing(schedule.shared)
@@ -213,6 +212,23 @@ def explore_schedule(
     )
     if schedule.name != plan.name:
         raise ScheduleTextError(f"this is a schedule of the program {schedule.name}, not of {plan.name}")
+    return plan, schedule
+
+
+def explore_schedule(
+    program: Callable[..., object],
+    text: str,
+    *,
+    properties: Iterable[Property] = (),
+    until: float | None = None,
+    fairness: Fairness = Fairness.FAIR,
+    queue_type: type[KernelQueue[Any]] = KernelQueue,
+    **_: Any,
+) -> Exploration:
+    """As `replay`, for callers that want what `explore` returns; its other options are ignored."""
+    plan, schedule = plan_of(
+        program, text, properties=properties, until=until, fairness=fairness, queue_type=queue_type
+    )
     run = run_once(plan, RankScheduler(schedule.ranks), keeps_rows=True)
     if len(run.ranks) < len(schedule.ranks):
         raise ScheduleMismatch(

@@ -293,16 +293,17 @@ def run_once(
     *,
     keeps_rows: bool = False,
     on_begin: Callable[[ObservedSimulation], None] | None = None,
+    simulation_type: type[ObservedSimulation] = ObservedSimulation,
 ) -> Run:
     """Run the program once.  Blocks as long as that takes; the exceptions of the program become part of the result.
 
-    What a scheduler raises comes out, `ScheduleMismatch` among it.
+    `simulation_type` serves observers.  What a scheduler raises comes out, `ScheduleMismatch` among it.
     """
     supervisor = _Supervisor(scheduler, plan)
     was_collecting = gc.isenabled()
     gc.disable()
     try:
-        simulation = ObservedSimulation(
+        simulation = simulation_type(
             supervisor,
             processors=plan.processors,
             seed=plan.seed,
