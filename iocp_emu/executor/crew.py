@@ -288,9 +288,12 @@ class Crew:
         """Wait until all workers have ended.  Blocks.  Raises `RuntimeError` in one of them."""
         if self.calling_worker() is not None:
             raise RuntimeError("a worker cannot wait for the end of its own executor: use shutdown(wait=False)")
-        while threads := [*list(self.workers), *list(self._leaving)]:
+        # Each once: where Ctrl-C has struck in a join, Python takes the thread for ended, and would not wait again.
+        joined: set[threading.Thread] = set()
+        while threads := [each for each in (*list(self.workers), *list(self._leaving)) if each not in joined]:
             for thread in threads:
                 thread.join()
+                joined.add(thread)
                 self._leaving.pop(thread, None)
 
     def after_fork_in_child(self) -> None:
