@@ -47,7 +47,7 @@ class Room:
                 self._taken += 1
                 return True
             if self.overflow is Overflow.RAISE:
-                raise TooManyPending(f"as many tasks as max_pending allows wait to be begun: {self.capacity}")
+                raise TooManyPending(f"{self.capacity} tasks wait to be begun already")
             if self.overflow is Overflow.CALLER_RUNS:
                 return False
             turn = allocate_lock()
