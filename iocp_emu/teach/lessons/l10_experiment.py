@@ -96,7 +96,7 @@ LESSON = Lesson(
         "together takes as long as ever. A larger value buys quick answers for the short ones with the time of the "
         "long ones.",
         "What is best depends on what you want, and on your work; it is one number, so try it. Change it below, or "
-        "take your own figures.",
+        "take your own figures: `iocp-emu experiment` sweeps the value for any work that you describe.",
     ),
     rules=("A-08", "Q-06"),
     sentences=(16, 17, 18),
