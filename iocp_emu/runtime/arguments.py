@@ -17,7 +17,7 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
 
 def check_timeout(value: object, name: str = "timeout") -> float | None:
     """A timeout in seconds: None, or a number that is 0 or more."""
-    if value is None or (value.__class__ is float and 0 <= value < INFINITY):
+    if value is None or (type(value) is float and 0 <= value < INFINITY):
         return value
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds or None, not {type(value).__name__}")
