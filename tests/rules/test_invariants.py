@@ -171,6 +171,15 @@ CORRUPTIONS: list[tuple[str, Callable[[Scene], None], str]] = [
 ]
 
 
+def test_p14_what_is_not_opened_yet_is_passed_over() -> None:
+    """P-14: an object between its making and its first handle is named by whoever knows; nothing else is passed over."""
+    scene = Scene()
+    fresh = scene.kernel.create_port(1)
+    check(scene.kernel, {fresh})
+    with pytest.raises(InvariantViolation, match="is alive with 0 handles"):
+        check(scene.kernel)
+
+
 @pytest.mark.parametrize(("rule", "corrupt", "words"), CORRUPTIONS, ids=lambda each: getattr(each, "__name__", None))
 def test_each_violation_is_found(rule: str, corrupt: Callable[[Scene], None], words: str) -> None:
     """P-01, P-02, P-07, P-08, P-13, P-14, P-15: the healthy scene passes, the corrupted one is named by its rule."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from iocp_emu import status
-from iocp_emu.kernel.completion import Packet
+from iocp_emu.kernel.completion import Packet, posted_packet
 from iocp_emu.kernel.machine import Kernel
 from iocp_emu.kernel.queue import RemoveOutcome
 from iocp_emu.kernel.thread import KernelThread, ThreadState
@@ -387,3 +387,25 @@ def test_the_interfaces_demand_an_answer() -> None:
     with pytest.raises(NotImplementedError):
         waitable.is_signalled_for(None)
     assert waitable.consume(None) == WAIT_0
+
+
+def test_a_waiter_leaves_the_lists_that_it_is_on() -> None:
+    """Of an object that has let go of it already, nothing is taken away."""
+    bench = Bench()
+    events = (bench.event(ResetMode.MANUAL), bench.event(ResetMode.MANUAL))
+    waiter = Waiter(events)
+    waiter.attach()
+    del events[0].waits[waiter]
+    waiter.detach()
+    assert [len(event.waits) for event in events] == [0, 0]
+
+
+def test_packets_are_values() -> None:
+    """N-01: equal by their fields, to be counted, unpacked, indexed, hashed, and copied with changes."""
+    one = Packet("key", None, 0, 3)
+    key, overlapped, code, information, source = one
+    assert (key, overlapped, code, information, source, len(one), one[0]) == ("key", None, 0, 3, None, 5, "key")
+    assert len({one, Packet("key", None, 0, 3)}) == 1
+    assert one != "key"
+    assert one.replace(information=4) == Packet("key", None, 0, 4)
+    assert posted_packet("key", None, 3) == one
