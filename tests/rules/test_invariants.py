@@ -172,7 +172,7 @@ CORRUPTIONS: list[tuple[str, Callable[[Scene], None], str]] = [
 
 
 def test_p14_what_is_not_opened_yet_is_passed_over() -> None:
-    """P-14: an object between its making and its first handle is named by whoever knows; nothing else is passed over."""
+    """P-14: an object between its making and its first handle is named by who knows; no other is passed over."""
     scene = Scene()
     fresh = scene.kernel.create_port(1)
     check(scene.kernel, {fresh})
