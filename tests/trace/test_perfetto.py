@@ -16,7 +16,6 @@ import pytest
 # Without it the fixture that is imported below is not there.
 pytest.importorskip("selenium", reason="selenium is not installed: pip install 'iocp-emu[dev]'")
 
-# ruff: noqa: E402
 from iocp_emu.runtime.carriers import Carrier
 from iocp_emu.trace import Trace, chrome_trace
 
