@@ -4,10 +4,12 @@ The examples are the same in every run, and no example has a time limit: a failu
 code and not about the machine's load. To look further: `python -m pytest --hypothesis-profile=default`.
 
 And where the pipes of a run meet: in a directory of its own, so that two runs at once do not take each other's names.
+And that Ctrl-C reaches the programs that tests start, also where a shell has put the run into the background.
 """
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Generator
 
@@ -16,6 +18,16 @@ from hypothesis import settings
 
 settings.register_profile("iocp_emu", deadline=None, derandomize=True)
 settings.load_profile("iocp_emu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Generator[None]:
+    """Children inherit an ignored SIGINT; from here they do not."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

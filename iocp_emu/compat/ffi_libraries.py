@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import status, win32
 from ..overlapped.afd import IOCTL_AFD_POLL, POLL_INFO
+from .whole_calls import make_whole
 
 Memory = Any
 """A pointer, or another object of cffi's."""
@@ -307,3 +308,4 @@ class Ws2(Library):
         return answer.ret
 
 
+make_whole(globals())

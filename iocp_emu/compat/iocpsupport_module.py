@@ -30,6 +30,7 @@ from ..overlapped.sockets import device_of_socket, find_socket
 from ..runtime.ambient import current_system
 from .closing import close_soon
 from .views import WINSOCK_ERRORS
+from .whole_calls import make_whole
 
 __all__ = [
     "CompletionPort",
@@ -305,3 +306,6 @@ def _checked_port(port: Any) -> int:
     if port > LARGEST_PORT:
         raise OverflowError("value too large to convert to unsigned short")
     return port
+
+
+make_whole(globals())

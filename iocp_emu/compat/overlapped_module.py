@@ -32,6 +32,7 @@ from . import registered_waits
 from .closing import close_soon, is_inside_verb, soon
 from .hooks import SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT
 from .host_files import handle_for
+from .whole_calls import make_whole
 
 NULL: Final = win32.NULL
 INFINITE: Final = win32.INFINITE
@@ -522,3 +523,6 @@ class Overlapped:
 
         soon(system, cancel)
         return not any(lost)
+
+
+make_whole(globals())

@@ -17,6 +17,7 @@ from .. import status, win32
 from ..errors import Win32Error, win32_error
 from ..runtime.ambient import current_system
 from .closing import close_soon, is_inside_verb
+from .whole_calls import make_whole
 
 DUPLICATE_CLOSE_SOURCE: Final = win32.DUPLICATE_CLOSE_SOURCE
 DUPLICATE_SAME_ACCESS: Final = win32.DUPLICATE_SAME_ACCESS
@@ -352,3 +353,6 @@ def WriteFile(handle: int, buffer: Any, overlapped: bool = False) -> tuple[Any, 
     result = win32.WriteFile(handle, view, len(view), None)
     _check(result.ret)
     return result.lpNumberOfBytesWritten, 0
+
+
+make_whole(globals())

@@ -26,7 +26,7 @@ from typing_extensions import ParamSpec
 from ..kernel.thread import ThreadState
 from ..port import MAXIMUM_DWORD, check_integer, check_timeout
 from ..runtime.ambient import current_system, use
-from ..runtime.threads import available_processors
+from ..runtime.host import available_processors
 from .crew import Crew, refusal_after_shutdown
 from .room import Overflow, Room
 from .task import Task

@@ -7,9 +7,11 @@ result already in its record: nothing is searched, nothing is woken in vain.
 
 Timeouts are decided under the kernel lock too: a thread whose clock has run out asks the kernel to `expire` its wait,
 and if the kernel has already given it a packet, it waits for that release, which is on its way (Q-33).  The same door
-serves an exception that is thrown into a waiting thread (Ctrl-C): what it had been given goes back to the queue.  A
-signal handler that raises, or posts, while its thread is *inside* a verb cannot be helped from Python code; waiting is
-not inside a verb.
+serves an exception that is thrown into a waiting thread (Ctrl-C): what it had been given goes back to the queue.
+
+Ctrl-C comes between verbs (`interrupts`), but for the two that are as short as a switch of its handler: handing over a
+posted packet, and going into a wait.  There a handler that raises may still cost one packet or one wake-up; guests,
+whose every call is whole, are safe from it.  Other signals' handlers should not raise.
 
 Fast path.  A post is one `append` of the packet, a get one `popleft`, without the lock, when that is all there is to
 do.  It is decided on the model's own fields.
@@ -44,7 +46,6 @@ import contextlib
 import os
 import sys
 import threading
-import time
 import weakref
 from _thread import LockType, allocate_lock, get_ident
 from collections import deque
@@ -65,6 +66,8 @@ from ..kernel.queue import KernelQueue, RemoveOutcome
 from ..kernel.thread import BLOCKED, EXITED, PARKED, RUNNABLE, KernelThread, WaitResult
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..profiles import Profile, get_profile
+from .host import available_processors, gil_is_enabled, time_with_sleep
+from .interrupts import ONE_CALL, PARKED_IN
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -154,6 +157,9 @@ class ThreadSystem:
     catch_up: Callable[[], None] | None = None
     """While something of the host is watched for this system: brings in, without waiting, what has happened there."""
 
+    one_call: contextlib.AbstractContextManager[None] = ONE_CALL
+    """Around what Ctrl-C is to find done or not begun: as the verbs themselves are."""
+
     _is_finalizing = staticmethod(sys.is_finalizing)
 
     def __init__(
@@ -202,6 +208,11 @@ class ThreadSystem:
 
         `ReentrantCallError` when the calling thread is in the middle of a verb.
         """
+        with ONE_CALL:
+            return self._perform(verb, *args, **kwargs)
+
+    def _perform(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """As `perform`, where a switch of the handler of Ctrl-C would take as long as the verb."""
         lock = self._lock
         if lock._is_owned():
             raise ReentrantCallError
@@ -413,7 +424,7 @@ class ThreadSystem:
         try:
             if thread.state is PARKED or thread.wait_result is not None:
                 self._give_up(thread)  # one that was itself interrupted has left this
-            result = self.perform(_remove, port, thread, maximum, due, alertability)
+            result = self._perform(_remove, port, thread, maximum, due, alertability)
             if result is None:
                 result = self._await(thread, timeout)
         except BaseException:
@@ -467,6 +478,7 @@ class ThreadSystem:
 
         A token that an earlier, interrupted wait has left in the parker only costs one more turn of the loop.
         """
+        ONE_CALL.deliver()
         if timeout is None:
             while thread.state is not RUNNABLE:
                 thread.parker.acquire()
@@ -480,6 +492,8 @@ class ThreadSystem:
                     # It had just been readied, or it is suspended: the token is on its way.
                     thread.parker.acquire()
         return self._collect(thread)
+
+    PARKED_IN.add(_await.__code__)
 
     def _collect(self, thread: OsThread) -> WaitResult:
         """What the wait has brought.  Only a source that must hear of the delivery makes this a verb."""
@@ -560,25 +574,6 @@ def _unpark(readied: Sequence[Any]) -> None:
             thread.parker.release()
         except RuntimeError:
             pass
-
-
-def time_with_sleep() -> float:
-    """Seconds on a clock that goes on while the machine sleeps, where the host has one (G-07)."""
-    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return monotonic() if clock is None else time.clock_gettime(clock)
-
-
-def available_processors() -> int:
-    """The logical processors that this process may use (Q-03)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def gil_is_enabled() -> bool:
-    """Whether byte code runs under a global lock; what the fast path relies on."""
-    probe: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
-    return probe is None or probe()
 
 
 _systems: weakref.WeakSet[ThreadSystem] = weakref.WeakSet()

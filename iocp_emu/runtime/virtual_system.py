@@ -7,6 +7,7 @@ simulation, which stays unloaded in programs that do not simulate.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -17,6 +18,8 @@ from .threads import ThreadSystem
 
 class VirtualSystem(ThreadSystem):
     """A machine whose threads run when the machine says so, in its own time."""
+
+    one_call = contextlib.nullcontext()
 
     def start(self, thread: KernelThread, context: Context, function: Callable[[], Any]) -> None:
         """Let `function()` run in `context` as `thread`, which `create_thread` has made."""

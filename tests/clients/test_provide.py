@@ -194,10 +194,8 @@ def test_tests_of_the_standard_library(python: str, environment: dict[str, str],
         python,
         environment,
         f"""
-        import signal, warnings
+        import warnings
         warnings.simplefilter("default")
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
         from harness import load, way_in
         provided = way_in("iocp_emu.compat.asyncio:provide")
         import asyncio, importlib.util, io, unittest

@@ -28,7 +28,8 @@ from iocp_emu.kernel.objects import Access, NtError
 from iocp_emu.kernel.queue import RemoveOutcome
 from iocp_emu.kernel.thread import ThreadState
 from iocp_emu.kernel.waits import NO_WAITS
-from iocp_emu.runtime.threads import OsThread, gil_is_enabled
+from iocp_emu.runtime.host import gil_is_enabled
+from iocp_emu.runtime.threads import OsThread
 from iocp_emu.trace.recorder import Recorder
 from tests.runtime.test_threads import eventually
 from tests.stateful.driver import Outcome, plain

@@ -14,6 +14,7 @@ from typing import Any
 
 from ... import win32
 from ...status import ERROR_INVALID_HANDLE
+from ..whole_calls import make_whole
 from .arguments import c_long, data_of, dword, handle_of, is_number, new_buffer, target_of
 from .errors import api_error, require
 from .files import Name
@@ -175,3 +176,6 @@ def DeleteFileW(FileName: Name, Transaction: Any = None) -> None:
     if Transaction is not None:
         raise NotImplementedError("there are no transactions here")
     require("DeleteFileW", win32.DeleteFileW(FileName))
+
+
+make_whole(globals())

@@ -10,6 +10,7 @@ from typing import Any
 
 from ... import status, win32
 from ...kernel.waits import Event, Mutant, Semaphore, Timer
+from ..whole_calls import make_whole
 from . import naming
 from .arguments import c_long, dword, handle_of, name_of, only_none, signed_long
 from .errors import api_error, require
@@ -228,3 +229,6 @@ def SignalObjectAndWait(
         handle_of(hObjectToSignal), handle_of(hObjectToWaitOn), dword(milliseconds), c_long(bAlertable)
     )
     return signed_long(code)
+
+
+make_whole(globals())

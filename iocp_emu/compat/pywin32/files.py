@@ -14,6 +14,7 @@ from typing import Any
 
 from ... import win32
 from ...status import ERROR_IO_PENDING, ERROR_MORE_DATA
+from ..whole_calls import make_whole
 from . import positions
 from .arguments import (
     c_long,
@@ -279,3 +280,6 @@ def SetEndOfFile(hFile: Any, /) -> int:
 def GetFileType(hFile: Any, /) -> int:
     """FILE_TYPE_DISK, FILE_TYPE_PIPE, or FILE_TYPE_UNKNOWN and a last error.  Never blocks."""
     return positions.get_file_type(handle_of(hFile))
+
+
+make_whole(globals())

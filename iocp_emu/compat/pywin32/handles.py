@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 from ... import current_system, win32
 from ...kernel.objects import NtError
+from ..whole_calls import make_whole
 from .arguments import handle_of, signed_pointer
 from .errors import api_error, require
 
@@ -112,3 +113,6 @@ def CloseHandle(handle: Any, /) -> None:
         handle.Close()
     elif value := handle_of(handle):
         require("CloseHandle", win32.CloseHandle(value))
+
+
+make_whole(globals())

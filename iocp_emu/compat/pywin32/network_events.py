@@ -11,6 +11,7 @@ from typing import Any
 
 from ...flat import network_events
 from ...status import ERROR_INVALID_HANDLE, WSAENOTSOCK
+from ..whole_calls import make_whole
 from .arguments import c_long, handle_of, socket_of
 from .errors import api_error, code_of
 
@@ -40,3 +41,6 @@ def WSAEnumNetworkEvents(s: Any, hEvent: Any = None, /) -> dict[int, int]:
     _require("WSAEnumNetworkEvents", found.ret)
     assert isinstance(found.iErrorCode, dict)
     return found.iErrorCode
+
+
+make_whole(globals())

@@ -18,6 +18,7 @@ from typing import Any
 from typing_extensions import Never
 
 from ... import win32
+from ..whole_calls import make_whole
 from .arguments import dword, handle_of, pointer, signed_pointer
 from .handles import PyHANDLE
 
@@ -166,3 +167,6 @@ def block_of(value: Any) -> Block | None:
     if not isinstance(value, PyOVERLAPPED):
         raise TypeError("The object is not a PyOVERLAPPED object")
     return value.block
+
+
+make_whole(globals())

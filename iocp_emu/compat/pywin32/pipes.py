@@ -10,6 +10,7 @@ from typing import Any
 
 from ... import win32
 from ...status import ERROR_IO_PENDING, ERROR_PIPE_CONNECTED
+from ..whole_calls import make_whole
 from .arguments import c_long, data_of, handle_of, name_of, new_buffer
 from .errors import api_error, code_of, require
 from .files import read_result, read_target
@@ -191,3 +192,6 @@ def CallNamedPipe(pipeName: str, data: Any, bufSize: Any, timeOut: Any, /) -> by
     require("CallNamedPipe", done.ret)
     assert isinstance(done.lpBytesRead, int)
     return bytes(target[: done.lpBytesRead])
+
+
+make_whole(globals())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import win32
+from ..whole_calls import make_whole
 from .arguments import c_long, handle_of, pointer, signed_long, signed_pointer
 from .errors import require
 from .handles import PyHANDLE, new_handle
@@ -91,3 +92,6 @@ def GetOverlappedResult(hFile: Any, overlapped: PyOVERLAPPED, bWait: Any, /) -> 
 def CancelIo(handle: PyHANDLE | int, /) -> None:
     """Ask for an early end of what this thread has under way on the file.  Never blocks.  Raises `error` 6."""
     require("CancelIo", win32.CancelIo(handle_of(handle)))
+
+
+make_whole(globals())

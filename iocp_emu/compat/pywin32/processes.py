@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ... import status, win32
 from ...flat.support import caller, reports
 from ...kernel.jobs import Job, Process
+from ..whole_calls import make_whole
 from . import naming
 from .arguments import c_long, dword, handle_of, name_of, pointer
 from .commandline import split_command_line
@@ -226,3 +227,6 @@ def SetInformationJobObject(Job: Any, JobObjectInfoClass: Any, JobObjectInfo: di
             raise api_error("SetInformationJobObject", status.ERROR_NOT_SUPPORTED)
     else:
         raise NotImplementedError(f"Job information class {wanted} is not supported yet")
+
+
+make_whole(globals())

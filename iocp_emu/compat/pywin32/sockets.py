@@ -23,6 +23,7 @@ from ...kernel.objects import FIRST_HANDLE
 from ...overlapped.host_sockets import SIZE_OF_ADDRESS
 from ...status import ERROR_IO_PENDING, WSAENOTSOCK
 from .. import msvcrt_module
+from ..whole_calls import make_whole
 from .arguments import c_long, data_of, handle_of, socket_of, target_of
 from .errors import api_error, code_of
 from .handles import PyHANDLE
@@ -235,3 +236,6 @@ def open_osfhandle(osfhandle: Any, flags: Any, /) -> int:
     if isinstance(osfhandle, PyHANDLE):
         osfhandle.Detach()
     return descriptor
+
+
+make_whole(globals())

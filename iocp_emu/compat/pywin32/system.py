@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from ... import win32
-from ...runtime.threads import available_processors
+from ...runtime.host import available_processors
 from .arguments import c_long, dword, handle_of, signed_long
 from .errors import NO_MESSAGE, require, text_of
 from .handles import PyHANDLE

@@ -19,6 +19,7 @@ from ...flat.support import caller, reports
 from ...kernel.objects import Access
 from ...kernel.thread import KernelThread
 from ...runtime.threads import OsThread, ThreadSystem
+from ..whole_calls import make_whole
 from .arguments import c_long, dword, handle_of
 from .errors import require
 from .handles import PyHANDLE
@@ -117,3 +118,6 @@ def _exit_code(handle: int) -> int:
 def GetCurrentProcess() -> int:
     """The pseudo handle of this process."""
     return CURRENT_PROCESS
+
+
+make_whole(globals())

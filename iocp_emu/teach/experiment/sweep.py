@@ -14,7 +14,7 @@ from typing import TypedDict
 
 from typing_extensions import Unpack
 
-from ...runtime.threads import available_processors, gil_is_enabled
+from ...runtime.host import available_processors, gil_is_enabled
 from . import simulated
 from .grammar import parse_work
 from .measures import Run

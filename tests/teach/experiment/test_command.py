@@ -202,13 +202,8 @@ def in_a_terminal(arguments: list[str], until: bytes = b"", signal_number: int |
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "iocp_emu", *arguments]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
-    # A shell starts what runs in its background with SIGINT ignored, and that would be handed on.
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen(command, cwd=CHECKOUT, stdin=slave, stdout=slave, stderr=slave, env=environment)
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        os.close(slave)
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdin=slave, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
     shown = b""
     try:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iocp_emu.runtime.threads import available_processors
+from iocp_emu.runtime.host import available_processors
 from iocp_emu.teach.experiment import Batch, Closed, Engine, Open, Spacing, make_settings, run
 from iocp_emu.teach.experiment.settings import parse_arrivals, parse_concurrency
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from iocp_emu import Simulation
-from iocp_emu.runtime.threads import gil_is_enabled
+from iocp_emu.runtime.host import gil_is_enabled
 from iocp_emu.teach.experiment import Progress, make_settings, run, runs_of, threaded
 from iocp_emu.teach.experiment.sweep import interpreter_lock
 
