@@ -72,7 +72,7 @@ class Descriptor:
 
     def __del__(self) -> None:
         # The whole system was forgotten with the file open.
-        if self.number >= 0:
+        if getattr(self, "number", -1) >= 0:  # Ctrl-C may have come before there was one
             self.close()
 
 

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from .report import ExplorationFailed as ExplorationFailed
     from .report import Failure as Failure
     from .report import StopReason as StopReason
+    from .requests import Cancelling as Cancelling
+    from .requests import RequestBounds as RequestBounds
+    from .requests import RequestReport as RequestReport
+    from .requests import RequestViolation as RequestViolation
+    from .requests import explore_requests as explore_requests
+    from .requests import replay_requests as replay_requests
     from .runs import FailureKind as FailureKind
     from .runs import Fairness as Fairness
     from .runs import Sharing as Sharing
@@ -61,6 +67,14 @@ _NAMES = {
     "temporal": ("always", "eventually", "linearizable", "never", "show_state", "sometimes"),
     "timelines": ("timeline",),
     "histories": ("HistoryReport", "HistoryViolation", "Replay", "Stop", "explore_histories", "replay_history"),
+    "requests": (
+        "Cancelling",
+        "RequestBounds",
+        "RequestReport",
+        "RequestViolation",
+        "explore_requests",
+        "replay_requests",
+    ),
     "linearizability": (
         "EMPTY",
         "TIMED_OUT",
@@ -81,6 +95,7 @@ __all__ = [
     "BASIC_VERBS",
     "Bounds",
     "EMPTY",
+    "Cancelling",
     "Exploration",
     "ExplorationFailed",
     "Failure",
@@ -96,6 +111,9 @@ __all__ = [
     "PortSpecification",
     "Recorder",
     "Replay",
+    "RequestBounds",
+    "RequestReport",
+    "RequestViolation",
     "ScheduleTextError",
     "Sharing",
     "Specification",
@@ -110,10 +128,12 @@ __all__ = [
     "every_limit",
     "explore",
     "explore_histories",
+    "explore_requests",
     "linearizable",
     "never",
     "replay",
     "replay_history",
+    "replay_requests",
     "show_state",
     "sometimes",
     "timeline",

@@ -2,7 +2,7 @@
 
 Theory.  For so many threads, ports and packets, each choice of concurrency values is a world of its own (like ports
 being interchangeable); each is explored until no state is left, and told in one line.  The last line is their sum, and
-what no world has exercised.
+what no world has exercised.  Then come overlapped requests, in a small world of their own.
 
 Own rule.  The exit code is 0 if every world is complete and nothing is wrong there, 1 if something is, 2 for bad
 arguments.
@@ -20,6 +20,7 @@ from time import perf_counter
 from .bounds import ALL_VERBS, BASIC_VERBS, every_limit
 from .coverage import never_exercised
 from .histories import Stop, explore_histories
+from .requests import RequestBounds, explore_requests
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().error("threads, ports and processes must be 1 or more")
     try:
         worlds = every_limit(options.threads, options.ports, options.packets, profile=options.profile, verbs=verbs)
+        requests = RequestBounds(requests=options.requests, profile=options.profile)
     except (ValueError, LookupError) as error:
         _parser().error(str(error))
     states = concrete = transitions = 0
@@ -53,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{seconds:.1f} s, {concrete / seconds:,.0f} states/s covered, {transitions / seconds:,.0f} generated"
     )
     print(f"never exercised: {' '.join(never_exercised(rules)) or 'none'}")
+    outcome = explore_requests(requests)
+    print(f"requests: {outcome}")
+    if outcome.violation is not None:
+        return 1
+    print(f"{requests.threads} threads with up to {requests.requests} requests under way: P-15 and P-16 hold")
     return 0
 
 
@@ -63,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=3, help="how many threads (default 3)")
     parser.add_argument("--ports", type=int, default=2, help="how many ports (default 2)")
     parser.add_argument("--packets", type=int, default=4, help="how many packets queued at a time (default 4)")
+    parser.add_argument("--requests", type=int, default=1, help="how many requests under way at a time (default 1)")
     parser.add_argument("--profile", default="win10", help="the emulated system (default win10)")
     parser.add_argument("--all-verbs", action="store_true", help="suspensions and APCs as well")
     parser.add_argument("--processes", type=int, default=1, help="share the work among so many processes (default 1)")

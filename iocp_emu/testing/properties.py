@@ -5,7 +5,8 @@ one equation, *queued before, then fresh = delivered, then queued after*, which 
 induction over the verbs, for the whole history.  In the same way the order of parking is what the list of waiters
 grows by, verb after verb (P-09).  So a property needs no memory of the history, and states may come in any order.
 
-P-01, P-02, P-07, P-13 and P-14 speak of states and are in `kernel/invariants.py`; P-15 and P-16 speak of requests.
+P-01, P-02, P-07, P-13 and P-14 speak of states and are in `kernel/invariants.py`; P-15 and P-16 speak of requests
+and are judged in `requests.py`.
 
 Own rules.  Nothing here decides what a kernel does; it is only looked at.  Threads and ports are known by number; in
 messages the first ones are T1 and P1.
