@@ -120,6 +120,8 @@ class CompletionPortExecutor(Executor):
                 raise TypeError(f"{name} must be a callable")
         if max_pending is not None:
             check_integer("max_pending", max_pending, 1, MAXIMUM_DWORD)
+        if not isinstance(daemon, bool):
+            raise TypeError(f"daemon must be a bool, not {type(daemon).__name__}")
         if not isinstance(overflow, Overflow):
             raise TypeError(f"overflow must be an Overflow, not {type(overflow).__name__}")
         self._crew = Crew(

@@ -21,6 +21,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from ..kernel.completion import IoCompletion, Packet
 from ..kernel.file import FileObject
 from ..kernel.thread import KernelThread
+from ..runtime.key_text import key_text
 from ..runtime.simulation import Simulation
 from ..runtime.threads import ForkedSystemError, ThreadSystem, living_systems
 
@@ -139,7 +140,7 @@ def _port(port: IoCompletion, handles: list[int], files: list[FileObject]) -> Po
         queue.maximum_count,
         queue.current_count,
         len(queue.packets),
-        tuple(plain(packet.key) for packet in _first(queue.packets)),
+        tuple(key_text(packet.key) for packet in _first(queue.packets)),
         len(queue.waiters),
         tuple(waiters),
         tuple(ThreadPicture(_name(thread), thread.state.name.lower()) for thread in list(queue.members)[:MOST_SHOWN]),
@@ -160,23 +161,11 @@ def _first(packets: deque[Packet]) -> list[Packet]:
 
 def _file(file: FileObject) -> FilePicture:
     association = file.association
-    return FilePicture(type(file.device).__name__, plain(association and association.key), len(file.requests))
+    return FilePicture(type(file.device).__name__, key_text(association and association.key), len(file.requests))
 
 
 def _name(thread: KernelThread) -> str:
     return _cut(thread.name or "thread")
-
-
-def plain(value: object) -> str:
-    """A key as text: plain values as they are written, anything else by its type.
-
-    >>> plain("a"), plain(7), plain(object())
-    ("'a'", '7', '<object>')
-    """
-    # Exact types: a subclass may have a `__repr__` of its own.
-    if type(value) in (int, str, bytes, bool, float, type(None)):
-        return _cut(repr(value))
-    return f"<{type(value).__name__}>"
 
 
 def _cut(text: str) -> str:

@@ -26,18 +26,13 @@ from ..kernel.thread import ThreadState
 from ..kernel.waitpackets import ReserveObject, WaitCompletionPacket
 from ..profiles import Profile
 from ..runtime.ambient import use
+from ..runtime.key_text import key_text
 from ..runtime.simulation import Simulation
 from ..runtime.threads import OsThread, ThreadSystem
 from ..runtime.virtual_threads import Place, VirtualThread
 from .model import Activity, Engine, PortStep, ThreadChange, Trace, TracePacket
 from .reasons import Departure, Standing, choose_reason
 from .recorder import DELIVERIES, EventKind, QueueEvent, Recorder
-
-LONGEST_KEY = 40
-"""How many characters of a completion key are kept."""
-
-PLAIN_TYPES = frozenset({int, bool, float, str, bytes, type(None)})
-"""Keys of these types are shown as they are; of others only the type is named."""
 
 _ACTIVITIES = {
     ThreadState.RUNNABLE: Activity.RUNNING,
@@ -275,16 +270,6 @@ def _origin(packet: Packet) -> str:
 
 
 _ORIGINS = ((Job, "job"), (WaitCompletionPacket, "wait packet"), (ReserveObject, "posted"))
-
-
-def key_text(key: object) -> str:
-    """A completion key as text of at most 40 characters; foreign objects are not asked, only their type is named.
-
-    >>> key_text("read"), key_text(7), key_text(object())
-    ("'read'", '7', '<object>')
-    """
-    text = repr(key) if type(key) in PLAIN_TYPES else f"<{type(key).__name__}>"
-    return text if len(text) <= LONGEST_KEY else f"{text[: LONGEST_KEY - 3]}..."
 
 
 # -- the threads ---------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ def fail() -> None:
         ({"on_packet": 3}, TypeError),
         ({"max_pending": 0}, ValueError),
         ({"overflow": "block"}, TypeError),
+        ({"daemon": "no"}, TypeError),
         ({"idle_timeout": -1}, ValueError),
     ],
 )
@@ -288,9 +289,11 @@ def occupied(overflow: Overflow, max_pending: int = 2) -> tuple[CompletionPortEx
 def test_overflow_raise() -> None:
     executor, go_on = occupied(Overflow.RAISE)
     with executor:
-        with pytest.raises(TooManyPending, match="2 tasks"):
-            executor.submit(pow, 2, 5)
-        go_on.set()
+        try:
+            with pytest.raises(TooManyPending, match="2 tasks"):
+                executor.submit(pow, 2, 5)
+        finally:
+            go_on.set()
         until(lambda: executor.stats().completed == 3)
         assert executor.submit(pow, 2, 5).result(10) == 32
 

@@ -18,8 +18,9 @@ from iocp_emu import CompletionPort, File, ThreadSystem, spawn, use
 from iocp_emu.cli import main
 from iocp_emu.inspection import NotInspectable, inspect_all, inspect_process, picture
 from iocp_emu.inspection import doors as doors_module
-from iocp_emu.inspection.pictures import MOST_SHOWN, from_document, plain, to_document
+from iocp_emu.inspection.pictures import MOST_SHOWN, from_document, to_document
 from iocp_emu.overlapped.pipe_registry import HAS_UNIX_SOCKETS, Registry, file_name
+from iocp_emu.runtime.key_text import key_text
 from iocp_emu.teach.ps_command import show
 
 needs_sockets = pytest.mark.skipif(not HAS_UNIX_SOCKETS, reason="no Unix sockets here")
@@ -101,8 +102,8 @@ def test_looking_runs_no_code_of_the_program() -> None:
         def __repr__(self) -> str:
             raise AssertionError("run")
 
-    assert plain(Key("x")) == "<Key>"
-    assert len(plain("x" * 1000)) == 80
+    assert key_text(Key("x")) == "<Key>"
+    assert len(key_text("x" * 1000)) == 40
 
 
 def test_looking_changes_nothing() -> None:

@@ -17,6 +17,7 @@ from iocp_emu.kernel.thread import KernelThread, ThreadState
 from iocp_emu.kernel.waits import Alertability, Timeout
 from iocp_emu.runtime.carriers import Carrier
 from iocp_emu.runtime.deadlock import SimulationDeadlock
+from iocp_emu.runtime.key_text import key_text
 from iocp_emu.trace import (
     Activity,
     Cursor,
@@ -33,7 +34,6 @@ from iocp_emu.trace import (
     tracing,
 )
 from iocp_emu.trace.model import brief, explain
-from iocp_emu.trace.recording import key_text
 from iocp_emu.trace.state import CHECKPOINT_EVENTS
 
 from .traces import SMALL, blocked_worker, busy
