@@ -44,6 +44,12 @@ def bare_job(bench: Bench) -> tuple[Job, int]:
     return job, bench.open(job)
 
 
+def test_x04_a_job_is_never_signalled() -> None:
+    """X-04: a wait for a job ends by its timeout alone, since no job here has a time limit."""
+    job, _ = bare_job(Bench())
+    assert not job.is_signalled_for(None)
+
+
 def process(bench: Bench, pid: int) -> Process:
     """A process with a thread."""
     made = bench.kernel.create_process(pid)

@@ -56,6 +56,20 @@ def test_h01_three_ends_at_three_times(freed: list[IoCompletion]) -> None:
     assert (port.freed, freed) == (True, [port])
 
 
+def test_h01_a_handle_may_bear_the_name_that_the_host_has() -> None:
+    """H-01: below the values that the table gives out, an object opens under a number of the host's own."""
+    bench = Bench()
+    port, handle = bench.port()
+    handles = bench.process.handles
+    assert handles.open(port, Access.ALL, 3) == 3
+    found = handles.get(3)
+    assert found is not None
+    assert found.object is port
+    bench.close(3)
+    assert handles.get(3) is None
+    assert handles.get(handle) is not None
+
+
 def test_h01_a_handle_is_closed_once() -> None:
     """H-01: a handle is not counted: the second close of the same value is INVALID_HANDLE, other handles are safe."""
     bench = Bench()
