@@ -9,7 +9,7 @@ noted signal is sent once more, a moment later, when the caller has what the ver
 A wait is the exception, since it may last for ever: a thread that is parked (`PARKED_IN` is its innermost frame) is
 at rest, and the program's handler runs at once.  Who asks a second time during one verb is obeyed at once too.
 
-Own rules.  Only signal.SIGINT, only the main thread of the main interpreter, only if the handler is a Python function.
+Own rules.  Only signal.SIGINT, only the main thread of the main interpreter, only if the handler can be called.
 Outside of verbs nothing is changed, so that `asyncio.Runner` and others find the handler that they look for.
 """
 

@@ -2,9 +2,9 @@
 
 Theory.  The world has threads, one port, files that are associated with it, and a device that does what it is told:
 a request that is issued pends, or is over before the call returns, in each of the ways there are; one that pends ends
-later, well or with an error, by itself, by cancelling, by its thread's end or by its file's.  Threads
-poll, park, wake, time out and end meanwhile.  A ledger beside the kernel notes what was asked for and what came; it
-knows the two properties, and nothing of how the kernel keeps them.
+later, well or with an error, by itself, by cancelling, by its thread's end or by its file's.  Threads poll, park, wake,
+time out and end meanwhile.  A ledger beside the kernel notes what was asked for and what came; it knows the two
+properties, and nothing of how the kernel keeps them.
 
     P-15   as many packets as are due are queued, under way to a woken thread, or delivered: no more, no fewer
     P-16   the status block of a request that waits for its dequeue says pending until then; then it is final
@@ -33,6 +33,7 @@ from ..kernel.completion import Packet
 from ..kernel.file import FileObject, IoMode, IoRequest, NotificationMode, StatusBlock
 from ..kernel.invariants import InvariantViolation, check
 from ..kernel.machine import Kernel
+from ..kernel.objects import NtError
 from ..kernel.snapshot import snapshot
 from ..kernel.thread import KernelThread, ThreadState
 from ..kernel.waits import Alertability, Event, ResetMode, Timeout
@@ -82,7 +83,8 @@ class RequestBounds:
     """A bounded world: `threads` (1 to 4) that have at most `requests` (0 to 6) to `files` (1 to 3) under way.
 
     The first file reports everything; the others skip the packet of what succeeds at once (I-15).  `concurrency` is
-    the port's, `profile` an emulated system by name.  ValueError for numbers out of range.
+    the port's, `cancelling` the device's way, `profile` an emulated system by name.  ValueError for numbers out of
+    range and unknown names.
     """
 
     threads: int = 2
@@ -142,7 +144,8 @@ class RequestReport:
 def explore_requests(bounds: RequestBounds, *, budget_states: int | None = None) -> RequestReport:
     """Explore every history within `bounds`; ends when all states are known, when one is wrong, or with the budget.
 
-    O(transitions times their depth), as each is reached from a fresh kernel; returns when it has ended.
+    `budget_states`: None, or how many states suffice; those of one more history may come on top.  O(transitions times
+    their depth), as each is reached from a fresh kernel; returns when it has ended.
     """
     known = {_World(bounds).key()}
     frontier: list[tuple[str, ...]] = [()]
@@ -179,15 +182,18 @@ def replay_requests(bounds: RequestBounds, history: tuple[str, ...]) -> RequestV
             raise ValueError(f"{move!r} cannot be done after {' '.join(history[:count]) or 'nothing'}")
         try:
             world.make(move)
+            world.judge()
         except InvariantViolation as error:
             return RequestViolation(error.rule, str(error), history[: count + 1])
     return None
 
 
 def _played(bounds: RequestBounds, history: tuple[str, ...]) -> _World:
+    """A fresh world after a history whose last step alone has not been judged before."""
     world = _World(bounds)
     for move in history:
         world.make(move)
+    world.judge()
     return world
 
 
@@ -327,7 +333,13 @@ class _World:
         yield from (f"F{number + 1}.closes" for number in self.files)
 
     def make(self, move: str) -> None:
-        """Let it happen, and judge what has come of it.  `InvariantViolation`."""
+        """Let it happen.  `InvariantViolation` when the kernel refuses what is legal."""
+        try:
+            self._make(move)
+        except NtError as error:
+            raise InvariantViolation("P-15", f"{move} was refused with {error.status:#x}") from None
+
+    def _make(self, move: str) -> None:
         subject, verb, *rest = move.split(".")
         number = int(subject[1:]) - 1
         if subject[0] == "T":
@@ -342,7 +354,6 @@ class _World:
             else:
                 code = STATUS_OF[Ending(verb)]
                 self.device.end(entry.request, code, 0 if status.is_error(code) else BYTES)
-        self.judge()
 
     def _of_thread(self, thread: KernelThread, verb: str, rest: list[str]) -> None:
         if verb == "issues":

@@ -150,6 +150,17 @@ def never_writes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(IoRequest, "on_delivered", lambda self: None)  # pyright: ignore[reportUnknownLambdaType]
 
 
+def completes_twice(patch: pytest.MonkeyPatch) -> None:
+    """What is cancelled is completed, and completed again (against I-41)."""
+    right = IoRequest.cancel
+
+    def cancel(self: IoRequest) -> None:
+        right(self)
+        self.complete(status.STATUS_CANCELLED, 0)
+
+    patch.setattr(IoRequest, "cancel", cancel)
+
+
 def writes_again(patch: pytest.MonkeyPatch) -> None:
     """The end of its file writes a status block that was final (against I-25)."""
     start, closed = FileObject.start_request, FileObject.on_last_handle_closed
@@ -173,6 +184,7 @@ def writes_again(patch: pytest.MonkeyPatch) -> None:
     [
         (posts_errors, "P-15", 1),
         (loses_cancelled, "P-15", 2),
+        (completes_twice, "P-15", 2),
         (skips_pended, "P-15", 1),
         (posts_twice, "P-15", 2),
         (loses_with_the_thread, "P-15", 3),
