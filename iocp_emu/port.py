@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 from _thread import get_ident
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -28,7 +28,7 @@ from .kernel.completion import IoCompletion, Packet, PostedPacket, finish_delive
 from .kernel.file import FileObject, IoMode, StatusBlock
 from .kernel.objects import Access, KernelObject, NtError
 from .kernel.queue import RemoveOutcome
-from .kernel.thread import BLOCKED, RUNNABLE
+from .kernel.thread import BLOCKED
 from .kernel.waits import Waitable
 from .overlapped.device import Ask, IoDevice
 from .overlapped.files import Caching, Disposition, OpenOptions, Share, open_file
@@ -37,7 +37,7 @@ from .runtime.ambient import current_system
 from .runtime.arguments import MAXIMUM_DWORD as MAXIMUM_DWORD  # noqa: PLC0414 - other faces take it from here
 from .runtime.arguments import check_integer as check_integer  # noqa: PLC0414 - other faces take it from here
 from .runtime.arguments import check_timeout as check_timeout  # noqa: PLC0414 - other faces take it from here
-from .runtime.threads import OsThread, ThreadSystem
+from .runtime.threads import ThreadSystem
 from .status import status_to_error
 
 ObjectT = TypeVar("ObjectT", bound=KernelObject)
@@ -107,7 +107,7 @@ class CompletionPort(HandleOwner):
     ('greeting', 3, None)
     """
 
-    __slots__ = ("_at_hand_in_get", "_at_hand_in_post", "_port")
+    __slots__ = ("_at_hand_in_post", "_port", "_takers")
 
     def __init__(self, concurrency: int = 0, *, profile: str | Profile | None = None) -> None:
         check_integer("concurrency", concurrency, 0, MAXIMUM_DWORD)
@@ -122,16 +122,13 @@ class CompletionPort(HandleOwner):
         port = self._port
         queue = port.queue
         append: Callable[[Packet], object] = partial(self._system.post, port)
-        packets: Sequence[Packet] = ()
-        threads: dict[int, OsThread] = {}
+        self._takers = queue.takers
         if self._handle is None:
             append = _refuse
+            self._takers = {}
         elif self._system.has_fast_path:
             append = queue.packets.append
-            packets = queue.packets
-            threads = self._system.threads_by_ident
-        self._at_hand_in_post = append, queue.waiters, port, queue
-        self._at_hand_in_get = packets, queue.packets.popleft, threads, port, queue
+        self._at_hand_in_post = append, queue
 
     def close(self) -> None:
         """Close the handle; closing again does nothing.  Never blocks.
@@ -157,10 +154,12 @@ class CompletionPort(HandleOwner):
         packet.key = key
         packet.overlapped = overlapped
         packet.information = bytes
-        append, waiters, port, queue = self._at_hand_in_post
+        append, queue = self._at_hand_in_post
         append(packet)
-        if (waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
-            self._system.settle(port)
+        if queue.is_watched:
+            port = self._port
+            if (queue.waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
+                self._system.settle(port)
 
     def get(self, timeout: float | None = None) -> Packet:
         """Take the oldest packet, waiting for one if need be; the thread belongs to this port from now on (Q-11, G-08).
@@ -172,23 +171,17 @@ class CompletionPort(HandleOwner):
         """
         if timeout is not None:
             timeout = check_timeout(timeout)
-        packets, popleft, threads, port, queue = self._at_hand_in_get
-        packet = None
-        try:
-            if (
-                packets
-                and (thread := threads[get_ident()]).queue is queue
-                and thread.state is RUNNABLE
-                and queue.current_count <= queue.maximum_count
-            ):
-                packet = popleft()
-        except (KeyError, IndexError):
-            pass  # this thread has never called, or another one was faster
-        if packet is None:
-            return self._wait_for_packet(timeout)
-        if port.has_sources and packet.source is not None:
-            self._system.perform(finish_delivery, [packet])
-        return packet
+        take = self._takers.get(get_ident())
+        if take is not None:
+            try:
+                packet = take()
+            except IndexError:
+                pass  # nothing is queued
+            else:
+                if self._port.has_sources and packet.source is not None:
+                    self._system.perform(finish_delivery, [packet])
+                return packet
+        return self._wait_for_packet(timeout)
 
     def _wait_for_packet(self, timeout: float | None) -> Packet:
         """`get` off the fast path."""

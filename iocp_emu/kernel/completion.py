@@ -21,7 +21,7 @@ from ..status import is_success, status_to_error
 from .objects import NtError
 from .queue import ALERTABLE, UNLIMITED, KernelQueue, RemoveOutcome
 from .thread import RUNNABLE, KernelThread
-from .waits import Alertability, Timeout, Waitable
+from .waits import Alertability, Timeout, Waitable, Waiter
 
 if TYPE_CHECKING:
     from ..profiles import Profile
@@ -265,7 +265,21 @@ class IoCompletion(Waitable):
             finish_delivery(result)
         return result
 
+    def admit(self, key: int) -> None:
+        """The thread that its runtime knows as `key` has just been given packets: it may take more by itself (Q-11).
+
+        Until `takers` is emptied: in between, each such call gives up the slot and is counted again, net zero.
+        """
+        queue = self.queue
+        queue.takers[key] = queue.packets.popleft
+        queue.is_watched = bool(queue.waiters or self.waits)
+
     # -- waiting on the handle ---------------------------------------------------------------------------------
+
+    def add_wait(self, wait: Waiter) -> None:
+        """Somebody waits for the port itself (O-10, O-11)."""
+        self.queue.is_watched = True
+        super().add_wait(wait)
 
     def check_waitable(self) -> None:
         """O-10, by profile: the classic page knows no wait on the handle."""
@@ -291,6 +305,7 @@ class IoCompletion(Waitable):
 
     def _run_down(self) -> None:
         self.running_down = True
+        self.queue.is_watched = True
         for packet in self.queue.run_down():
             self._drop(packet)
         self.wake_waits()

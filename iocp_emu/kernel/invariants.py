@@ -1,7 +1,8 @@
 """The properties that hold in every state between two verbs (chapter P), as one check.
 
-Theory.  P-01, P-02, P-07, P-08 and P-13 to P-15 speak of a state and are checked here; P-03 to P-06, P-09 to P-12 and
-P-16 to P-18 speak of histories and are checked by the stateful tests, which see both sides of every verb.
+Theory.  P-01, P-02, P-07, P-08 and P-13 to P-15 speak of a state and are checked here, and that nobody may take
+packets by itself who must not by P-06; P-03 to P-06, P-09 to P-12 and P-16 to P-18 speak of histories and are checked
+by the stateful tests, which see both sides of every verb.
 
 Own rule.  A violation names the rule, says what was expected and found, and shows the port: it is meant to be read.
 """
@@ -44,13 +45,17 @@ def check(kernel: Kernel, unopened: Container[KernelObject] = ()) -> None:
 
 
 def check_port(port: IoCompletion) -> None:
-    """P-01, P-02, P-07, P-13 of one port."""
+    """P-01, P-02, P-06, P-07, P-13 of one port."""
     queue = port.queue
     runnable = [thread for thread in queue.members if thread.state is ThreadState.RUNNABLE]
     if queue.current_count != len(runnable):
         raise InvariantViolation("P-01", f"{len(runnable)} runnable members but {describe(port)}")
     if queue.packets and queue.waiters and queue.current_count < queue.maximum_count:
         raise InvariantViolation("P-02", f"a packet is stranded: {describe(port)}")
+    if queue.waiters and not queue.is_watched:
+        raise InvariantViolation("P-02", f"nobody would offer a packet to the waiters: {describe(port)}")
+    if len(queue.takers) > len(runnable) or (queue.takers and queue.current_count > queue.maximum_count):
+        raise InvariantViolation("P-06", f"{len(queue.takers)} threads may take by themselves: {describe(port)}")
     for thread in queue.waiters:
         if thread not in queue.members or thread.queue is not queue or thread.state is not ThreadState.PARKED:
             raise InvariantViolation("P-07", f"{thread.name} is a waiter of {describe(port)} but {thread.state.value}")

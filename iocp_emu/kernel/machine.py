@@ -179,6 +179,12 @@ class Kernel:
         """A delivery could not be returned to its caller: queue the packets again, oldest first (Q-35)."""
         port.put_back(packets)
 
+    def forget_takers(self) -> None:
+        """No thread takes packets by itself until it has asked once more.  O(objects)."""
+        for obj in self.objects:
+            if isinstance(obj, IoCompletion):
+                obj.queue.takers.clear()
+
     # -- waits -------------------------------------------------------------------------------------------------
 
     def wait(

@@ -13,6 +13,12 @@ stopped, so the count may exceed the limit and drains only as threads give up sl
 
 Rules of this file: Q-01 to Q-40 but for those that need an object around the queue; A-04, A-09, A-10, P-01 to P-12.
 
+Two hints let a runtime do without a verb where a verb would change nothing but the packets.  `takers` holds a `popleft`
+for each thread that would get the oldest packet if it asked now: counted, and not above the limit.  It is emptied as
+soon as one of them might not (somebody stops running, the limit is exceeded) and a thread that is given a packet is
+admitted again; so it may lack somebody, and never has one too many.  `is_watched` is false only while nobody has to
+hear of a packet that is queued: no waiter here, nobody at the object around.  It may be true for longer.
+
 Own rules.  Packets are opaque here.  Every operation is O(1): waiters leave from the top or, on timeout, from the
 middle of an insertion-ordered dict in constant time, whatever the depth and the number of waiters.
 """
@@ -97,11 +103,13 @@ class KernelQueue(Generic[PacketT]):
 
     __slots__ = (
         "current_count",
+        "is_watched",
         "maximum_count",
         "members",
         "owner",
         "packets",
         "sweep_on_wake",
+        "takers",
         "waiter_order",
         "waiters",
     )
@@ -122,6 +130,8 @@ class KernelQueue(Generic[PacketT]):
         self.owner = owner
         self.waiter_order = waiter_order
         self.sweep_on_wake = sweep_on_wake
+        self.takers: dict[int, Callable[[], PacketT]] = {}
+        self.is_watched = False
 
     # -- the three procedures ----------------------------------------------------------------------------------
 
@@ -184,11 +194,12 @@ class KernelQueue(Generic[PacketT]):
 
     def thread_started(self, thread: KernelThread) -> None:
         """The member `thread` is runnable again: counted, without a look at the limit (Q-26)."""
-        self.current_count += 1
+        self._count_anyway()
 
     def thread_stopped(self, thread: KernelThread) -> None:
         """The member `thread` is runnable no longer: its slot is free, at most one waiter is released (Q-23, Q-25)."""
         self.current_count -= 1
+        self.takers.clear()
         self.release()
 
     # -- what their callers share ------------------------------------------------------------------------------
@@ -204,13 +215,19 @@ class KernelQueue(Generic[PacketT]):
                 self.current_count += 1
                 return taken
         if dequeue.alertability is ALERTABLE and thread.user_apcs:
-            self.current_count += 1
+            self._count_anyway()
             return RemoveOutcome.USER_APC
         if dequeue.timeout is DUE:
-            self.current_count += 1
+            self._count_anyway()
             return RemoveOutcome.TIMEOUT
         self._park(thread, dequeue)
         return None
+
+    def _count_anyway(self) -> None:
+        """One more runs, whatever the limit says (Q-24, Q-26); above it nobody is given a packet (Q-32)."""
+        self.current_count += 1
+        if self.current_count > self.maximum_count:
+            self.takers.clear()
 
     def _take(self, maximum: int) -> list[PacketT]:
         """The oldest packets, `maximum` at most.  A runtime may take packets at the same moment: none may be left."""
@@ -228,6 +245,8 @@ class KernelQueue(Generic[PacketT]):
             if self.owner is not None:
                 self.owner.reference()
         thread.state = PARKED
+        self.takers.clear()
+        self.is_watched = True
         self.waiters[thread] = dequeue
 
     def _hand_over(self, packet: PacketT) -> KernelThread:
@@ -245,7 +264,7 @@ class KernelQueue(Generic[PacketT]):
 
     def _end_park(self, thread: KernelThread, result: list[PacketT] | RemoveOutcome) -> None:
         """A waiter, already off the list, leaves with `result`: counted, whatever the limit says (Q-22, Q-24)."""
-        self.current_count += 1
+        self._count_anyway()
         self._end_call(thread, result)
 
     def _end_call(self, thread: KernelThread, result: list[PacketT] | RemoveOutcome) -> None:
@@ -365,6 +384,7 @@ class KernelQueue(Generic[PacketT]):
                 self._abandon_withdrawn(thread)
             thread.queue = None
         self.members.clear()
+        self.takers.clear()
         self.current_count = 0
         dropped: list[PacketT] = []
         while self.packets:

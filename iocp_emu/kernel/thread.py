@@ -55,32 +55,45 @@ class ThreadState(enum.Enum):
 RUNNABLE, PARKED, BLOCKED, SUSPENDED, EXITED = ThreadState
 
 
-ContainerT = TypeVar("ContainerT")
+LateT = TypeVar("LateT")
 
 
-class MadeLate(Generic[ContainerT]):
-    """A container that most threads never use: made when it is first looked at, and kept in the thread's `late`.
+class MadeLate(Generic[LateT]):
+    """What most threads never use: made when it is first looked at or set, and kept in the thread's `late`.
 
     It leaves the other attributes alone; a `__getattr__` would make every look at a thread slow.
     """
 
     __slots__ = ("_make", "_name")
 
-    def __init__(self, make: Callable[[], ContainerT]) -> None:
+    def __init__(self, make: Callable[[], LateT]) -> None:
         self._make = make
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, thread: KernelThread, owner: type) -> ContainerT:
-        try:
-            late = thread.late
-        except AttributeError:
-            late = thread.late = {}
+    def __get__(self, thread: KernelThread, owner: type) -> LateT:
+        late = _late(thread)
         if self._name not in late:
             late[self._name] = self._make()
-        made: ContainerT = late[self._name]
+        made: LateT = late[self._name]
         return made
+
+    def __set__(self, thread: KernelThread, value: LateT) -> None:
+        _late(thread)[self._name] = value
+
+
+def _late(thread: KernelThread) -> dict[str, Any]:
+    try:
+        return thread.late
+    except AttributeError:
+        thread.late = {}
+        return thread.late
+
+
+def _no_exit_code() -> int | None:
+    """Of a thread that has not exited."""
+    return None
 
 
 class KernelThread(Waitable):
@@ -92,7 +105,6 @@ class KernelThread(Waitable):
     type_name = "Thread"
     __slots__ = (
         "dequeue",
-        "exit_code",
         "last_error",
         "late",
         "process",
@@ -102,6 +114,7 @@ class KernelThread(Waitable):
         "wait",
         "wait_result",
     )
+    exit_code: MadeLate[int | None] = MadeLate(_no_exit_code)
     mutants: MadeLate[dict[Mutant, None]] = MadeLate(dict)
     requests: MadeLate[dict[IoRequest, None]] = MadeLate(dict)
     user_apcs: MadeLate[deque[Apc]] = MadeLate(deque)
@@ -117,7 +130,6 @@ class KernelThread(Waitable):
         self.wait_result: WaitResult = None
         self.suspend_count = 0
         self.last_error = 0
-        self.exit_code: int | None = None
         self.late: dict[str, Any]
         process.reference()
         self.reference()

@@ -17,19 +17,20 @@ Fast path.  A post is one `append` of the packet, a get one `popleft`, without t
 do.  It is decided on the model's own fields.
 
     post   publishes the packet; then, only if somebody could take it at once, settles that under the lock
-    get    of a counted thread, not above the limit, that finds a packet queued: takes it
+    get    of a taker of the queue (counted, and not above the limit) that finds a packet queued: takes it
 
 Why that is right.  A counted thread that looks gives up its slot, finds a packet below the limit and is counted again:
-net zero (Q-11, Q-14), so one `popleft` is the whole call.  Its own state permits it.  Whoever suspends it, ends it or
-closes the port at the same moment comes before or after the `popleft`, never in the middle.
+net zero (Q-11, Q-14), so one `popleft` is the whole call.  Who may is noted by the verb that last gave it a packet and
+forgotten by the first that would have the next call end otherwise.  Whoever suspends it, ends it or closes the port at
+the same moment comes before or after the `popleft`, never in the middle.
 
 A packet must reach a thread that waits below the limit (Q-10, P-02).  Two sides could miss each other: a poster that
 looks for waiters, and a thread that parks or frees a slot and looks for packets.  Both publish first and look then, so
-whoever is second sees what the first has published.  The poster appends, then looks at the waiters, the count, the
-direct waits and the end of the port; a verb changes these under the lock, then looks at the packets (`release`,
-`_remove`, `_wait`).  At the limit, with threads parked, which is how a busy port is, nothing is to be settled: the next
-thread that frees a slot looks.  Between the `append` and the settling another running thread may take the packet; its
-get has come before the one that waits, and neither of the two callers can tell.
+whoever is second sees what the first has published.  The poster appends, then looks whether the queue is watched, and
+if so at the waiters, the count, the direct waits and the end of the port; a verb changes these under the lock, then
+looks at the packets (`release`, `_remove`, `_wait`).  At the limit, with threads parked, which is how a busy port is,
+nothing is to be settled: the next thread that frees a slot looks.  Between the `append` and the settling another
+running thread may take the packet; its get has come before the one that waits, and neither of the callers can tell.
 
 All this needs that byte code of all threads happens in one order, as under a GIL; nothing else here does.  On builds
 without it, under a recording queue, in simulations, after a fork, and where `has_fast_path` is switched off, every
@@ -192,7 +193,9 @@ class ThreadSystem:
 
     @has_fast_path.setter
     def has_fast_path(self, value: bool) -> None:
-        self._has_fast_path = value
+        with self._lock:
+            self._has_fast_path = value
+            self.kernel.forget_takers()
         for follower in list(self._followers):
             follower.choose_path()
 
@@ -337,7 +340,9 @@ class ThreadSystem:
         if self._has_fast_path and packet.source is None:
             queue = port.queue
             queue.packets.append(packet)
-            if (queue.waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
+            if queue.is_watched and (
+                (queue.waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down
+            ):
                 self._tell(port.settle)
         else:
             self._tell(partial(port.set, packet))
@@ -365,10 +370,10 @@ class ThreadSystem:
 
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
-        queue = port.queue
-        if queue.packets and self._may_take(queue):
+        take = port.queue.takers.get(get_ident())
+        if take is not None:
             try:
-                packet = queue.packets.popleft()
+                packet = take()
             except IndexError:
                 pass
             else:
@@ -389,11 +394,11 @@ class ThreadSystem:
 
         An alertable call runs the thread's pending user APCs before it returns USER_APC (G-12).
         """
-        queue = port.queue
-        if queue.packets and self._may_take(queue) and port.profile.batch_removal:
+        take = port.queue.takers.get(get_ident())
+        if take is not None and port.profile.batch_removal:
             taken: list[Packet] = []
             try:
-                taken.extend(starmap(queue.packets.popleft, repeat((), maximum)))
+                taken.extend(starmap(take, repeat((), maximum)))
             except IndexError:  # that was all
                 pass
             if taken:
@@ -401,17 +406,6 @@ class ThreadSystem:
                     self.perform(finish_delivery, taken)
                 return taken
         return self._remove_locked(port, maximum, timeout, alertability)
-
-    def _may_take(self, queue: KernelQueue[Packet]) -> bool:
-        """Whether the calling thread may take packets without the lock."""
-        thread = self.threads_by_ident.get(get_ident())
-        return (
-            self._has_fast_path
-            and thread is not None
-            and thread.queue is queue
-            and thread.state is RUNNABLE
-            and queue.current_count <= queue.maximum_count
-        )
 
     def _remove_locked(
         self, port: IoCompletion, maximum: int, timeout: float | None, alertability: Alertability
@@ -424,7 +418,7 @@ class ThreadSystem:
         try:
             if thread.state is PARKED or thread.wait_result is not None:
                 self._give_up(thread)  # one that was itself interrupted has left this
-            result = self._perform(_remove, port, thread, maximum, due, alertability)
+            result = self._perform(self._remove, port, thread, maximum, due, alertability)
             if result is None:
                 result = self._await(thread, timeout)
         except BaseException:
@@ -433,6 +427,19 @@ class ThreadSystem:
         if result is RemoveOutcome.USER_APC:
             self.run_user_apcs(thread)
         return cast("list[Packet] | RemoveOutcome", result)
+
+    def _remove(
+        self, port: IoCompletion, thread: OsThread, maximum: int, due: Timeout, alertability: Alertability
+    ) -> list[Packet] | RemoveOutcome | None:
+        """Under the lock: dequeue or park."""
+        result = port.remove(thread, maximum, due, alertability)
+        if result is None:
+            if port.queue.packets:
+                # A poster on the fast path may have looked for waiters just before this thread became one.
+                port.queue.release()
+        elif self._has_fast_path and isinstance(result, list) and result:
+            port.admit(thread.ident)
+        return result
 
     # -- waits -------------------------------------------------------------------------------------------------
 
@@ -517,10 +524,11 @@ class ThreadSystem:
 
     def after_fork_in_child(self) -> None:
         """Make this copy of the system refuse everything: its other threads do not exist here."""
+        self._lock = threading.RLock()  # one that nobody holds, for the switch
+        self.has_fast_path = False
         self._lock = _ForkedLock()
         self._local = threading.local()
         self.threads_by_ident.clear()
-        self.has_fast_path = False
 
 
 def _unless_refused(verb: Callable[[], object]) -> None:
@@ -540,16 +548,6 @@ def return_delivery(thread: OsThread) -> None:
     port = None if thread.queue is None else thread.queue.owner
     if isinstance(result, list) and isinstance(port, IoCompletion):
         thread.kernel.put_back(port, result)
-
-
-def _remove(
-    port: IoCompletion, thread: OsThread, maximum: int, due: Timeout, alertability: Alertability
-) -> list[Packet] | RemoveOutcome | None:
-    result = port.remove(thread, maximum, due, alertability)
-    if result is None and port.queue.packets:
-        # A poster on the fast path may have looked for waiters just before this thread became one.
-        port.queue.release()
-    return result
 
 
 def _wait(

@@ -89,6 +89,8 @@ class World:
         self.handles = [self.process.handles.open(port, Access.ALL) for port in self.ports]
         self.threads = [kernel.create_thread(self.process, f"T{number + 1}") for number in range(bounds.threads)]
         self.queues = [port.queue for port in self.ports]
+        for queue in self.queues:
+            queue.is_watched = True  # which may be so for longer than needed, as it is said in no code
         self.packets = [
             [Packet(port, None, 0, number, None) for number in range(bounds.packets + 2)]
             for port in range(len(self.ports))

@@ -50,6 +50,22 @@ def strand_a_packet(scene: Scene) -> None:
     scene.home.queue.current_count -= 1
 
 
+def unwatched_waiters(scene: Scene) -> None:
+    """A post would not look whether somebody waits."""
+    scene.home.queue.is_watched = False
+
+
+def more_takers_than_run(scene: Scene) -> None:
+    """Two threads may take packets without a verb, one is counted."""
+    scene.home.queue.takers = dict.fromkeys((1, 2), packet)
+
+
+def takers_above_the_limit(scene: Scene) -> None:
+    """Nobody gets a packet while the limit is exceeded."""
+    scene.home.queue.takers = {1: packet}
+    scene.home.queue.maximum_count = 0
+
+
 def waiter_that_is_no_member(scene: Scene) -> None:
     """On the waiter list but not associated."""
     del scene.home.queue.members[scene.t1]
@@ -151,6 +167,9 @@ CORRUPTIONS: list[tuple[str, Callable[[Scene], None], str]] = [
     ("P-01", count_one_too_many, "1 runnable members but count 2/1"),
     ("P-01", count_one_too_few, "1 runnable members but count 0/1"),
     ("P-02", strand_a_packet, "stranded"),
+    ("P-02", unwatched_waiters, "nobody would offer"),
+    ("P-06", more_takers_than_run, "2 threads may take"),
+    ("P-06", takers_above_the_limit, "1 threads may take"),
     ("P-07", waiter_that_is_no_member, "T1 is a waiter"),
     ("P-07", waiter_that_belongs_elsewhere, "T1 is a waiter"),
     ("P-07", waiter_that_is_not_parked, "blocked elsewhere"),
@@ -182,7 +201,7 @@ def test_p14_what_is_not_opened_yet_is_passed_over() -> None:
 
 @pytest.mark.parametrize(("rule", "corrupt", "words"), CORRUPTIONS, ids=lambda each: getattr(each, "__name__", None))
 def test_each_violation_is_found(rule: str, corrupt: Callable[[Scene], None], words: str) -> None:
-    """P-01, P-02, P-07, P-08, P-13, P-14, P-15: the healthy scene passes, the corrupted one is named by its rule."""
+    """P-01, P-02, P-06, P-07, P-08, P-13, P-14, P-15: a healthy scene passes, a corrupted one is named by its rule."""
     scene = Scene()
     check(scene.kernel)
     corrupt(scene)
@@ -213,5 +232,6 @@ def test_a_thread_is_checked_where_its_port_cannot_see_it() -> None:
     with pytest.raises(InvariantViolation):
         check_thread(scene.main)
     scene.empty.queue.waiters[scene.main] = scene.main.dequeue
+    scene.empty.queue.is_watched = True
     check_thread(scene.main)
     check(scene.kernel)

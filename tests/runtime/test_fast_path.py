@@ -181,6 +181,8 @@ def test_the_switch_reaches_calls_that_somebody_holds() -> None:
         watch = LockWatch(system)
         for value, locks in ((False, 2), (True, 0), (False, 2)):
             system.has_fast_path = value
+            post()
+            get()  # where there is a fast path, this readmits the thread to it
             calls: tuple[Callable[[], object], ...] = (post, get)
             assert sum(watch.of(call) for call in calls) == locks
 
@@ -222,6 +224,74 @@ def test_q32_above_the_limit_a_get_gives_its_slot_up() -> None:
         second.join(60)
         assert port.get(60).key == "third"
         system.perform(check, system.kernel)
+
+
+@needs_gil
+def test_q11_one_that_may_take_by_itself_is_asked_again_after_every_change() -> None:
+    """Q-11, Q-23, Q-32: a thread takes without the lock until somebody stops running or the limit is exceeded."""
+    with use(ThreadSystem()) as system, CompletionPort(1) as port:
+        queue, me, watch = port.waitable.queue, system.current(), LockWatch(system)
+
+        def take() -> int:
+            """How often a get takes the lock that finds a packet."""
+            port.post()
+            return watch.of(port.get)
+
+        def above_the_limit() -> None:
+            """A second thread is counted, and leaves."""
+            with pytest.raises(TimeoutError):
+                spawn(port.get, 0).join(60)
+
+        def park_another() -> None:
+            """Takes the one slot from nobody; its end frees none."""
+            waiter = spawn(port.get, 0.001)
+            with pytest.raises(TimeoutError):
+                waiter.join(60)
+
+        def suspend() -> None:
+            system.perform(me.suspend)
+            assert not queue.takers
+            system.perform(me.resume)
+
+        def block() -> None:
+            with blocking():
+                assert not queue.takers
+
+        for change in (above_the_limit, park_another, suspend, block):
+            take()
+            assert [take(), take()] == [0, 0]
+            assert list(queue.takers) == [me.ident]
+            change()
+            assert not queue.takers
+            assert [take(), take()] == [1, 0], "asked once, then admitted again"
+            system.perform(check, system.kernel)
+        port.close()
+        assert not queue.takers
+
+
+@needs_gil
+def test_p02_a_post_looks_at_the_port_only_while_somebody_may_wait() -> None:
+    """P-02, O-10: a queue is watched from the first waiter on, of either kind, until a get finds nobody."""
+    with use(ThreadSystem()) as system, CompletionPort(2) as port:
+        queue = port.waitable.queue
+        port.post()
+        port.get()
+        assert not queue.is_watched
+        waiter = spawn(port.get)
+        eventually(lambda: port.waiting == 1, "it parks")
+        assert queue.is_watched
+        port.post()
+        waiter.join(60)
+        port.post()
+        port.get()
+        assert not queue.is_watched
+        watcher = spawn(system.wait, [port.waitable])
+        eventually(lambda: bool(port.waitable.waits), "it waits for the port itself")
+        assert queue.is_watched
+        port.post()
+        assert watcher.join(60) == status.STATUS_WAIT_0
+        port.get()
+        assert port.depth == 0
 
 
 def test_q15_a_thread_that_moves_leaves_the_fast_path_of_the_port_it_left() -> None:

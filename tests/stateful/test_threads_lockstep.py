@@ -182,6 +182,16 @@ class ThreadDriver(Driver):
         """Under the lock."""
         return self.system.perform(super().view)
 
+    def check_takers(self) -> None:
+        """Q-11: whoever may take packets without a verb would get one now: counted here, not above the limit."""
+        for obj in self.kernel.objects:
+            if isinstance(obj, IoCompletion):
+                for ident in obj.queue.takers:
+                    thread = self.system.threads_by_ident[ident]
+                    assert thread.queue is obj.queue, f"{thread.name} may take here, but belongs elsewhere"
+                    assert thread.state is ThreadState.RUNNABLE, f"{thread.name} may take, but is {thread.state.value}"
+                    assert obj.queue.current_count <= obj.queue.maximum_count, "above the limit somebody may take"
+
     def early_answers(self) -> list[str]:
         """Who has come back although nobody released it."""
         return [str(actor.kernel_thread.name) for actor in self.actors if not actor.answers.empty()]
@@ -230,6 +240,7 @@ class ThreadMachine(QueueRules, WaitRules, FileRules, HandleRules):
                 if returned in ALERTED:
                     self.naive.do("run_apcs", number)
         self.kernel.system.perform(check, self.kernel.kernel)
+        self.kernel.system.perform(self.kernel.check_takers)
         early = self.kernel.early_answers()
         assert not early, f"{early} came back after {verb}{arguments}, unreleased"
         self.compare(self.kernel.view(), f"after {verb}{arguments}")
