@@ -28,16 +28,11 @@ FAST_STEPS: Mapping[str, str] = {
     "check `bytes`": "type(number) is not int or number >> 32",
     "make the packet, free it": "blank = PostedPacket(); blank.key = 0; blank.overlapped = None; "
     "blank.information = number",
-    "publish it (append)": "append(number)",
-    "what it has at hand": "append_, waiters_, port_, queue_ = at_hand_in_post",
-    "look at waiters and end": "(waiters and queue.current_count < queue.maximum_count) or port.waits "
-    "or port.running_down",
+    "publish it (append)": "sink.append(number)",
+    "does anybody wait": "queue.is_watched",
     "call get": "empty_get()",
-    "what it has at hand, too": "packets_, popleft_, threads_, port_, queue_ = at_hand",
-    "who calls": "threads[get_ident()]",
-    "may it take": "packets and thread.queue is queue and thread.state is RUNNABLE "
-    "and queue.current_count <= queue.maximum_count",
-    "take it (popleft)": "packets and popleft()",
+    "who calls, may it take": "get_ident() in queue.takers",
+    "take it (popleft)": "spare.popleft()",
     "has it a source": "port.has_sources and packet.source is not None",
     "read `bytes`": "packet.bytes",
 }
@@ -62,9 +57,8 @@ def _fast_names() -> dict[str, Any]:
 
     from iocp_emu import CompletionPort, ThreadSystem, use
     from iocp_emu.kernel.completion import PostedPacket
-    from iocp_emu.kernel.thread import ThreadState
 
-    with use(ThreadSystem(processors=2)) as system:
+    with use(ThreadSystem(processors=2)):
         port = CompletionPort(2)
         port.post()
         packet = port.get()
@@ -79,25 +73,16 @@ def _fast_names() -> dict[str, Any]:
     return {
         "now": time.perf_counter,
         "PostedPacket": PostedPacket,
-        "RUNNABLE": ThreadState.RUNNABLE,
-        "at_hand": (1, 2, 3, 4, 5),
-        "at_hand_in_post": (1, 2, 3, 4),
-        "append": deque[Any](maxlen=64).append,
+        "sink": deque[Any](maxlen=64),
         "empty_get": empty_get,
         "empty_post": empty_post,
         "get": port.get,
         "get_ident": get_ident,
         "packet": packet,
-        "packets": spare,
-        "popleft": spare.popleft,
-        "holder": port,
+        "spare": spare,
         "port": port.waitable,
         "post": port.post,
         "queue": port.waitable.queue,
-        "system": system,
-        "thread": system.current(),
-        "threads": {get_ident(): system.current()},
-        "waiters": port.waitable.queue.waiters,
     }
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 from _thread import get_ident
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -92,6 +93,19 @@ class HandleOwner:
             system.defer(lambda: _close_quietly(system, handle))
 
 
+class _LongWay:
+    """Stands in for the packets of a port where every post is a call: `append` makes it, and nothing is found here."""
+
+    __slots__ = ("append",)
+
+    def __init__(self, append: Callable[[Packet], object]) -> None:
+        self.append = append
+
+    def popleft(self) -> Packet:
+        """As an empty deque."""
+        raise IndexError
+
+
 class CompletionPort(HandleOwner):
     """An I/O completion port.
 
@@ -107,28 +121,26 @@ class CompletionPort(HandleOwner):
     ('greeting', 3, None)
     """
 
-    __slots__ = ("_at_hand_in_post", "_port", "_takers")
+    __slots__ = ("_packets", "_port", "_queue")
 
     def __init__(self, concurrency: int = 0, *, profile: str | Profile | None = None) -> None:
         check_integer("concurrency", concurrency, 0, MAXIMUM_DWORD)
         chosen = None if profile is None else get_profile(profile)
         system = current_system()
         self._port, handle = system.perform(_open_port, system, concurrency, chosen)
+        self._queue = self._port.queue
         super().__init__(system, handle)
         system.follow_path(self)
 
     def choose_path(self) -> None:
         """Take the path that the system and the state of this object permit: fast, locked or closed."""
-        port = self._port
-        queue = port.queue
-        append: Callable[[Packet], object] = partial(self._system.post, port)
-        self._takers = queue.takers
+        self._packets: deque[Packet] | _LongWay
         if self._handle is None:
-            append = _refuse
-            self._takers = {}
+            self._packets = _LongWay(_refuse)
         elif self._system.has_fast_path:
-            append = queue.packets.append
-        self._at_hand_in_post = append, queue
+            self._packets = self._queue.packets
+        else:
+            self._packets = _LongWay(partial(self._system.post, self._port))
 
     def close(self) -> None:
         """Close the handle; closing again does nothing.  Never blocks.
@@ -154,8 +166,8 @@ class CompletionPort(HandleOwner):
         packet.key = key
         packet.overlapped = overlapped
         packet.information = bytes
-        append, queue = self._at_hand_in_post
-        append(packet)
+        self._packets.append(packet)
+        queue = self._queue
         if queue.is_watched:
             port = self._port
             if (queue.waiters and queue.current_count < queue.maximum_count) or port.waits or port.running_down:
@@ -171,10 +183,9 @@ class CompletionPort(HandleOwner):
         """
         if timeout is not None:
             timeout = check_timeout(timeout)
-        take = self._takers.get(get_ident())
-        if take is not None:
+        if get_ident() in self._queue.takers:
             try:
-                packet = take()
+                packet = self._packets.popleft()
             except IndexError:
                 pass  # nothing is queued
             else:

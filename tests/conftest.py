@@ -3,12 +3,16 @@
 The examples are the same in every run, and no example has a time limit: a failure is then a fact about the
 code and not about the machine's load. To look further: `python -m pytest --hypothesis-profile=default`.
 
+What has been imported and collected before the first test is out of the garbage collector's sight: tests that collect
+by hand, as every benchmark does, would else look at all of it each time.
+
 And where the pipes of a run meet: in a directory of its own, so that two runs at once do not take each other's names.
 And that Ctrl-C reaches the programs that tests start, also where a shell has put the run into the background.
 """
 
 from __future__ import annotations
 
+import gc
 import signal
 import tempfile
 from collections.abc import Generator
@@ -18,6 +22,12 @@ from hypothesis import settings
 
 settings.register_profile("iocp_emu", deadline=None, derandomize=True)
 settings.load_profile("iocp_emu")
+
+
+def pytest_collection_finish() -> None:
+    """What stays until the end need not be looked at again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

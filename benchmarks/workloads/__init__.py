@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..measure import Workload
 from .executors import BENEFIT_WORKLOADS, EXECUTOR_WORKLOADS
-from .exploration import Exploration, Schedules
+from .exploration import Exploration, Schedules, SharedExploration
 from .imports import ImportTime
 from .input_output import Echo, FileReads
 from .one_thread import Batch, Depth, OneThread
@@ -32,6 +32,7 @@ WORKLOADS: tuple[Workload, ...] = (
     SimulatedTimers(),
     SimulatedMemory(),
     Exploration(),
+    SharedExploration(),
     Schedules(),
     Echo(1, 64),
     Echo(100, 64),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from random import Random
-from time import process_time
+from time import perf_counter, process_time
 
 from ..measure import Comparison, Effort, Kind, OneByOne, Sample, WrongResult
 
@@ -50,6 +52,40 @@ class Exploration(OneByOne):
                 DISTINCT: report.states / seconds,
             },
         )
+
+
+class SharedExploration(OneByOne):
+    """The same with the work shared among processes: elapsed time for one world, two processes against one.
+
+    Each contestant is a pool of processes that have started and explored already, so that both pay for sending states
+    to and fro.  With two processors that nobody else uses, half is perfect.
+    """
+
+    worlds: Mapping[Effort, tuple[int, int]] = {
+        Effort.WARM_UP: (3, 1),
+        Effort.QUICK: (4, 1),
+        Effort.FULL: (4, 4),
+    }
+    """Threads, and packets that may be queued."""
+
+    def __init__(self) -> None:
+        super().__init__("explore-shared", (Comparison("2 processes", "1 process", goal=0.6),))
+
+    def contestants(self, effort: Effort) -> Sequence[str]:
+        return "1 process", "2 processes"
+
+    def measure(self, contestant: str, effort: Effort, random: Random) -> Sample:
+        from iocp_emu.testing import Bounds, Stop, explore_histories
+
+        threads, packets = self.worlds[effort]
+        with ProcessPoolExecutor(int(contestant[0]), get_context("spawn")) as pool:
+            explore_histories(Bounds(3, (1, 1), 1), executor=pool)
+            start = perf_counter()
+            report = explore_histories(Bounds(threads, (1, 1), packets), executor=pool)
+            seconds = perf_counter() - start
+        if report.stop is not Stop.COMPLETE:
+            raise WrongResult(str(report))
+        return Sample(seconds / report.states)
 
 
 RUNS: Mapping[Effort, int] = {Effort.WARM_UP: 2, Effort.QUICK: 40, Effort.FULL: 300}

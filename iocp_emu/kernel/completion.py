@@ -265,13 +265,13 @@ class IoCompletion(Waitable):
             finish_delivery(result)
         return result
 
-    def admit(self, key: int) -> None:
-        """The thread that its runtime knows as `key` has just been given packets: it may take more by itself (Q-11).
+    def admit(self, number: int) -> None:
+        """The thread with this number of its runtime has just been given packets: it may take more by itself (Q-11).
 
-        Until `takers` is emptied: in between, each such call gives up the slot and is counted again, net zero.
+        Until takers are forgotten: in between, each such call gives up the slot and is counted again, net zero.
         """
         queue = self.queue
-        queue.takers[key] = queue.packets.popleft
+        queue.takers.add(number)
         queue.is_watched = bool(queue.waiters or self.waits)
 
     # -- waiting on the handle ---------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ stopped, so the count may exceed the limit and drains only as threads give up sl
 
 Rules of this file: Q-01 to Q-40 but for those that need an object around the queue; A-04, A-09, A-10, P-01 to P-12.
 
-Two hints let a runtime do without a verb where a verb would change nothing but the packets.  `takers` holds a `popleft`
-for each thread that would get the oldest packet if it asked now: counted, and not above the limit.  It is emptied as
-soon as one of them might not (somebody stops running, the limit is exceeded) and a thread that is given a packet is
-admitted again; so it may lack somebody, and never has one too many.  `is_watched` is false only while nobody has to
-hear of a packet that is queued: no waiter here, nobody at the object around.  It may be true for longer.
+Two hints let a runtime do without a verb where a verb would change nothing but the packets.  `takers` are threads, by
+a number of the runtime's, that would get the oldest packet if they asked now: counted, and not above the limit.  All
+are forgotten as soon as one of them might not (somebody stops running, the limit is exceeded), and a thread that is
+given a packet is admitted again; so somebody may be missing, and nobody is one too many.  `is_watched` is false only
+while nobody has to hear of a packet that is queued: no waiter here, nobody at the object around.  It may be true for
+longer.
 
 Own rules.  Packets are opaque here.  Every operation is O(1): waiters leave from the top or, on timeout, from the
 middle of an insertion-ordered dict in constant time, whatever the depth and the number of waiters.
@@ -130,7 +131,7 @@ class KernelQueue(Generic[PacketT]):
         self.owner = owner
         self.waiter_order = waiter_order
         self.sweep_on_wake = sweep_on_wake
-        self.takers: dict[int, Callable[[], PacketT]] = {}
+        self.takers: set[int] = set()
         self.is_watched = False
 
     # -- the three procedures ----------------------------------------------------------------------------------

@@ -370,10 +370,10 @@ class ThreadSystem:
 
     def remove_one(self, port: IoCompletion, timeout: float | None) -> Packet | RemoveOutcome:
         """Dequeue one packet, waiting up to `timeout` seconds (None: for ever) (Q-11, G-20)."""
-        take = port.queue.takers.get(get_ident())
-        if take is not None:
+        queue = port.queue
+        if get_ident() in queue.takers:
             try:
-                packet = take()
+                packet = queue.packets.popleft()
             except IndexError:
                 pass
             else:
@@ -394,11 +394,11 @@ class ThreadSystem:
 
         An alertable call runs the thread's pending user APCs before it returns USER_APC (G-12).
         """
-        take = port.queue.takers.get(get_ident())
-        if take is not None and port.profile.batch_removal:
+        queue = port.queue
+        if get_ident() in queue.takers and port.profile.batch_removal:
             taken: list[Packet] = []
             try:
-                taken.extend(starmap(take, repeat((), maximum)))
+                taken.extend(starmap(queue.packets.popleft, repeat((), maximum)))
             except IndexError:  # that was all
                 pass
             if taken:

@@ -57,12 +57,12 @@ def unwatched_waiters(scene: Scene) -> None:
 
 def more_takers_than_run(scene: Scene) -> None:
     """Two threads may take packets without a verb, one is counted."""
-    scene.home.queue.takers = dict.fromkeys((1, 2), packet)
+    scene.home.queue.takers.update((1, 2))
 
 
 def takers_above_the_limit(scene: Scene) -> None:
     """Nobody gets a packet while the limit is exceeded."""
-    scene.home.queue.takers = {1: packet}
+    scene.home.queue.takers.add(1)
     scene.home.queue.maximum_count = 0
 
 
