@@ -6,7 +6,8 @@ waits brings a lock of its own to sleep on.  What `concurrent.futures.wait` and 
 under the names that they use: `_condition` (they only acquire and release it), `_state`, `_waiters`.
 
 Own rules.  A state that is final is read without the lock; every change is made with it.  When a task has ended or
-been cancelled, it holds nothing of the call any more, and a stored exception has no way back to the task.
+been cancelled, it holds nothing of the call any more, and a stored exception has no way back to the task.  Watchers
+know their task, which knows them until they have been told.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class Task(Future[T]):
         if self._watchers is None:
             if self._state in _REPORTED:
                 return NO_WATCHERS
-            self._watchers = Watchers(self)
+            self._watchers = Watchers()
+            self._watchers.task = self
         return self._watchers
 
     @property
@@ -222,6 +224,7 @@ class Task(Future[T]):
             if self._watchers is not None:
                 for waiter in self._watchers:
                     waiter.add_cancelled(self)
+                self._watchers = None
             return False
 
     def set_result(self, result: T) -> None:
@@ -235,6 +238,7 @@ class Task(Future[T]):
             if self._watchers is not None:
                 for waiter in self._watchers:
                     waiter.add_result(self)
+                self._watchers = None
             if self._sleepers is not None:
                 self._wake_sleepers(self._sleepers)
         if self._done_callbacks is not None:
@@ -251,6 +255,7 @@ class Task(Future[T]):
             if self._watchers is not None:
                 for waiter in self._watchers:
                     waiter.add_exception(self)
+                self._watchers = None
             if self._sleepers is not None:
                 self._wake_sleepers(self._sleepers)
         if self._done_callbacks is not None:

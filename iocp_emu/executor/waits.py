@@ -239,21 +239,21 @@ class Watchers(list[Any]):
     Each who does gets a `VisibleEvent` to sleep on.
     """
 
-    __slots__ = ("_task",)
-
-    def __init__(self, task: Task[Any]) -> None:
-        self._task = weakref.ref(task)
+    __slots__ = ("task",)
+    task: Task[Any]
+    """Set by whoever makes it: `concurrent.futures.wait` has one made for each of its futures, and is to be quick."""
 
     def append(self, waiter: Any, /) -> None:
         """Called by the waiting thread, with the conditions of all its futures held."""
-        super().append(waiter)
+        _append(self, waiter)
         event = waiter.event
         if type(event) is not VisibleEvent:
-            task = self._task()
-            assert task is not None
-            event = waiter.event = VisibleEvent(waiter, task.crew)
+            event = waiter.event = VisibleEvent(waiter, self.task.crew)
         if event.is_workers:
-            event.add(self._task)
+            event.add(self.task)
+
+
+_append = list[Any].append
 
 
 class _NoWatchers(list[Any]):
@@ -298,9 +298,9 @@ class VisibleEvent:
         """The tasks among what a worker waits for."""
         return [task for each in self._tasks if (task := each()) is not None]
 
-    def add(self, task: weakref.ref[Task[Any]]) -> None:
+    def add(self, task: Task[Any]) -> None:
         """The call waits for this task, too."""
-        self._tasks.append(task)
+        self._tasks.append(weakref.ref(task))
 
     def has_outsiders(self) -> bool:
         """Whether futures that are no tasks are waited for, too: those keep their waiters in plain lists.  O(heap)."""

@@ -72,6 +72,12 @@ class Scripted(OneByOne):
         return Sample(2.0 if contestant == "a" else 1.0)
 
 
+@pytest.fixture(autouse=True)
+def no_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's time is judged here, and a suite has much that the collector would look at before every sample."""
+    monkeypatch.setattr("benchmarks.measure.gc.collect", lambda: 0)
+
+
 def row(
     comparison: Comparison,
     *values: float,
