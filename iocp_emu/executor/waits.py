@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..kernel.thread import ThreadState
+from ..kernel.thread import BLOCKED
 from ..runtime.blocking import runnable_member
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def wait_visibly(
         try:
             return sleep()
         finally:
-            if thread.state is ThreadState.BLOCKED:
+            if thread.state is BLOCKED:
                 system.unblock(thread)
     finally:
         if worker is not None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import status
 from ..kernel.file import FileObject, IoMode, IoRequest
 from ..kernel.objects import NtError
-from ..kernel.thread import ThreadState
+from ..kernel.thread import RUNNABLE
 from ..kernel.waits import Event, ResetMode
 from .device import Ask, Transferred
 
@@ -234,7 +234,7 @@ def _new_event(system: ThreadSystem) -> Event:
 def waiting(system: ThreadSystem) -> Generator[None]:
     """Mark what is inside as a wait of the calling thread that the kernel does not know of (Q-23, Q-26)."""
     thread = system.current()
-    if thread.state is not ThreadState.RUNNABLE:
+    if thread.state is not RUNNABLE:
         yield
         return
     system.block(thread)

@@ -34,7 +34,7 @@ from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Protocol
 
-from ..kernel.thread import ThreadState
+from ..kernel.thread import PARKED
 
 if TYPE_CHECKING:
     from ..runtime.threads import ThreadSystem
@@ -208,7 +208,7 @@ class Reactor:
             return True  # there is something else to see
         systems = {key.data.system() for key, _ in ready}
         return any(
-            thread.state is ThreadState.PARKED or thread.wait is not None
+            thread.state is PARKED or thread.wait is not None
             for system in systems
             if system is not None
             for thread in list(system.threads_by_ident.values())

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from typing_extensions import ParamSpec
 
-from ..kernel.thread import ThreadState
+from ..kernel.thread import BLOCKED, RUNNABLE
 from .ambient import current_system
 from .threads import OsThread, ThreadSystem
 
@@ -33,7 +33,7 @@ class Blocking:
     def __enter__(self) -> None:
         system = current_system()
         thread = system.current()
-        if thread.state is not ThreadState.BLOCKED:
+        if thread.state is not BLOCKED:
             system.block(thread)
             self._system = system
             self._thread = thread
@@ -77,6 +77,6 @@ def runnable_member() -> tuple[ThreadSystem, OsThread] | None:
     """
     system = current_system()
     thread = system.threads_by_ident.get(get_ident())
-    if thread is None or thread.queue is None or thread.state is not ThreadState.RUNNABLE:
+    if thread is None or thread.queue is None or thread.state is not RUNNABLE:
         return None
     return system, thread

@@ -31,7 +31,7 @@ from typing import Any, Final, TypeAlias
 from ..kernel.completion import IoCompletion, posted_packet
 from ..kernel.machine import Kernel
 from ..kernel.objects import Access
-from ..kernel.thread import KernelThread, ThreadState
+from ..kernel.thread import EXITED, RUNNABLE, KernelThread
 from ..kernel.waits import NO_WAITS, Alertability, Event, ResetMode, Timeout, Waitable
 from ..profiles import Profile, get_profile
 from .virtual_time import to_nanoseconds, to_seconds
@@ -57,7 +57,7 @@ class Worker(KernelThread):
         self.handle_count = 0
         self.freed = False
         self.waits = NO_WAITS
-        self.state = ThreadState.RUNNABLE
+        self.state = RUNNABLE
         self.queue = None
         self.dequeue = None
         self.wait = None
@@ -71,7 +71,7 @@ class Worker(KernelThread):
         """Leave the port (Q-28); a worker has no handles, mutexes or requests to give back."""
         if self.queue is not None:
             self.queue.leave(self)
-        self.state = ThreadState.EXITED
+        self.state = EXITED
         self.exit_code = exit_code
         self.freed = True
 

@@ -43,16 +43,18 @@ PARKED_IN: set[CodeType] = set()
 class _OneCall:
     """`with ONE_CALL:` is one verb.  May be nested; another thread than the main one passes through."""
 
-    __slots__ = ("_before", "_depth", "_has_noted", "_stand_in")
+    __slots__ = ("_before", "_depth", "_has_noted", "_stand_in", "main_ident")
 
     def __init__(self) -> None:
+        self.main_ident = 0
+        """The only thread for which this does anything, by `get_ident()`; others can save themselves the calls."""
         self._depth = 0
         self._before: Handler | None = None
         self._has_noted = False
         self._stand_in = self._note
 
     def __enter__(self) -> None:
-        if get_ident() != _main_ident:
+        if get_ident() != self.main_ident:
             return
         if self._depth == 0:
             self._has_noted = False
@@ -65,7 +67,7 @@ class _OneCall:
         self._depth += 1
 
     def __exit__(self, *_: object) -> None:
-        if get_ident() != _main_ident:
+        if get_ident() != self.main_ident:
             return
         self._depth -= 1
         if self._depth == 0 and self._before is not None:
@@ -89,7 +91,7 @@ class _OneCall:
 
     def deliver(self) -> None:
         """Before a wait: run the handler now for what was noted."""
-        if self._has_noted and get_ident() == _main_ident:
+        if self._has_noted and get_ident() == self.main_ident:
             self._note(signal.SIGINT, None)
 
 
@@ -108,13 +110,11 @@ def _interrupt_in_a_moment() -> None:
 
 
 def _find_main_thread() -> None:
-    global _main_ident
     main = threading.main_thread().ident
     assert main is not None
-    _main_ident = main
+    ONE_CALL.main_ident = main
 
 
-_main_ident: int
 _find_main_thread()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_find_main_thread)

@@ -24,7 +24,7 @@ from _thread import RLock, allocate_lock
 from collections.abc import Callable
 from typing import Any, cast
 
-from ..kernel.thread import ThreadState
+from ..kernel.thread import BLOCKED, RUNNABLE
 from .blocking import runnable_member
 from .threads import OsThread
 
@@ -46,7 +46,7 @@ class _Mark:
     def begin(self) -> None:
         """A verb, called late perhaps and then by another thread."""
         with self._lock:
-            if not self._is_over and self._thread.state is ThreadState.RUNNABLE:
+            if not self._is_over and self._thread.state is RUNNABLE:
                 self._thread.begin_block(None)
                 self._has_begun = True
 
@@ -73,7 +73,7 @@ def wait_in(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _end(thread: OsThread) -> None:
-    if thread.state is ThreadState.BLOCKED and thread.wait is None:
+    if thread.state is BLOCKED and thread.wait is None:
         thread.end_block()
 
 

@@ -211,6 +211,8 @@ class ThreadSystem:
 
         `ReentrantCallError` when the calling thread is in the middle of a verb.
         """
+        if get_ident() != ONE_CALL.main_ident:
+            return self._perform(verb, *args, **kwargs)
         with ONE_CALL:
             return self._perform(verb, *args, **kwargs)
 

@@ -22,7 +22,7 @@ from typing_extensions import ParamSpec
 
 from ..kernel.completion import IoCompletion, Packet
 from ..kernel.queue import RemoveOutcome
-from ..kernel.thread import RUNNABLE, ThreadState
+from ..kernel.thread import BLOCKED, EXITED, RUNNABLE
 from ..kernel.waits import Alertability, Timeout, Waitable, WaitMode
 from ..status import STATUS_USER_APC
 from .processors import Processors
@@ -147,7 +147,7 @@ class VirtualCalls(VirtualSystem):
         """Wait for kernel objects, or sleep when there are none; the NTSTATUS (Q-23, Q-29)."""
         thread = self.current()
         due = DUE if timeout is not None and timeout <= 0 else LATER
-        was_blocked = thread.state is ThreadState.BLOCKED
+        was_blocked = thread.state is BLOCKED
         try:
             result: Any = self.perform(self._begin_wait, thread, objects, mode, due, alertability)
             if result is None:
@@ -156,7 +156,7 @@ class VirtualCalls(VirtualSystem):
             self._give_up(thread)
             raise
         finally:
-            if was_blocked and thread.state is ThreadState.RUNNABLE:
+            if was_blocked and thread.state is RUNNABLE:
                 self.do(self.kernel.block, thread)
         if result == STATUS_USER_APC:
             self.run_user_apcs(thread)
@@ -165,7 +165,7 @@ class VirtualCalls(VirtualSystem):
     def _begin_wait(
         self, thread: OsThread, objects: Sequence[Waitable], mode: WaitMode, due: Timeout, alertability: Alertability
     ) -> int | None:
-        if thread.state is ThreadState.BLOCKED:
+        if thread.state is BLOCKED:
             self.kernel.unblock(thread)
         return self.kernel.wait(thread, objects, mode, due, alertability)
 
@@ -192,7 +192,7 @@ class VirtualCalls(VirtualSystem):
 
     def _give_up(self, thread: OsThread) -> None:
         """An exception came out of a wait: leave it consistently, and lose no packet (Q-35)."""
-        if thread.state is ThreadState.EXITED:
+        if thread.state is EXITED:
             return
         self.do(self.kernel.expire, thread)
         self.do(return_delivery, thread)
