@@ -73,22 +73,18 @@ class MadeLate(Generic[LateT]):
         self._name = name
 
     def __get__(self, thread: KernelThread, owner: type) -> LateT:
-        late = _late(thread)
-        if self._name not in late:
-            late[self._name] = self._make()
-        made: LateT = late[self._name]
+        try:
+            made: LateT = thread.late[self._name]
+        except (AttributeError, KeyError):
+            made = self._make()
+            self.__set__(thread, made)
         return made
 
     def __set__(self, thread: KernelThread, value: LateT) -> None:
-        _late(thread)[self._name] = value
-
-
-def _late(thread: KernelThread) -> dict[str, Any]:
-    try:
-        return thread.late
-    except AttributeError:
-        thread.late = {}
-        return thread.late
+        try:
+            thread.late[self._name] = value
+        except AttributeError:
+            thread.late = {self._name: value}
 
 
 def _no_exit_code() -> int | None:
