@@ -43,21 +43,22 @@ PARKED_IN: set[CodeType] = set()
 class _OneCall:
     """`with ONE_CALL:` is one verb.  May be nested; another thread than the main one passes through."""
 
-    __slots__ = ("_before", "_depth", "_has_noted", "_stand_in", "main_ident")
+    __slots__ = ("_before", "_depth", "_stand_in", "has_noted", "main_ident")
 
     def __init__(self) -> None:
         self.main_ident = 0
         """The only thread for which this does anything, by `get_ident()`; others can save themselves the calls."""
         self._depth = 0
         self._before: Handler | None = None
-        self._has_noted = False
+        self.has_noted = False
+        """Whether Ctrl-C has come in this verb: before a wait, let `deliver` tell the program."""
         self._stand_in = self._note
 
     def __enter__(self) -> None:
         if get_ident() != self.main_ident:
             return
         if self._depth == 0:
-            self._has_noted = False
+            self.has_noted = False
             before = getsignal(signal.SIGINT)
             if callable(before):
                 self._before = before
@@ -76,22 +77,22 @@ class _OneCall:
                 try:
                     set_handler(signal.SIGINT, self._before)
                 except BaseException:  # of the program's handler, in the moment of its return: ask it again
-                    self._has_noted = True
+                    self.has_noted = True
             self._before = None
-            if self._has_noted:
+            if self.has_noted:
                 _interrupt_in_a_moment()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         before = self._before
-        if before is not None and (self._has_noted or (frame is not None and frame.f_code in PARKED_IN)):
-            self._has_noted = False
+        if before is not None and (self.has_noted or (frame is not None and frame.f_code in PARKED_IN)):
+            self.has_noted = False
             before(number, frame)
         else:
-            self._has_noted = True
+            self.has_noted = True
 
     def deliver(self) -> None:
-        """Before a wait: run the handler now for what was noted."""
-        if self._has_noted and get_ident() == self.main_ident:
+        """Before a wait, when something was noted: run the handler now.  Any thread may call."""
+        if self.has_noted and get_ident() == self.main_ident:
             self._note(signal.SIGINT, None)
 
 

@@ -487,7 +487,8 @@ class ThreadSystem:
 
         A token that an earlier, interrupted wait has left in the parker only costs one more turn of the loop.
         """
-        ONE_CALL.deliver()
+        if ONE_CALL.has_noted:
+            ONE_CALL.deliver()
         if timeout is None:
             while thread.state is not RUNNABLE:
                 thread.parker.acquire()
