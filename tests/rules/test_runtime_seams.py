@@ -111,6 +111,48 @@ def test_a_release_that_finds_nothing_releases_nobody() -> None:
     assert world.columns() == ("0/1", "-", "T1", "-")
 
 
+# -- takers ----------------------------------------------------------------------------------------------------
+
+
+def taker(world: World, thread: str, number: int, port: str = "P") -> set[int]:
+    """Give `thread` a packet of `port` and let it take more by itself, under this number; the port's takers."""
+    world.do_all(f"post a to {port}", f"{thread}: get({port}, timeout=0)")
+    world.ports[port].admit(number)
+    return world.ports[port].queue.takers
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "T2: get(P)",
+        "T1 blocks on something else",
+        "SuspendThread(T1)",
+        "T1 exits",
+        "W's other wait is satisfied",
+        "last handle of P closed",
+    ],
+)
+def test_whoever_has_to_ask_again_takes_nothing_by_itself(action: str) -> None:
+    """Q-11, Q-23, Q-25, Q-26, Q-32: parked, stopped, one too many or run down: the next get has to be a verb."""
+    world = World()
+    world.do_all("post w", "W: get(P, timeout=0)", "W blocks on something else")
+    takers = taker(world, "T1", 1)
+    assert takers == {1}
+    world.do(action)
+    assert takers == set()
+
+
+def test_a_runtime_may_change_its_mind_about_who_takes_by_itself() -> None:
+    """Q-11: once forgotten, no thread takes from any port without a verb, until it has been given a packet again."""
+    world = World(P=1, Q=1)
+    takers = [taker(world, "T1", 1), taker(world, "T2", 2, "Q")]
+    assert takers == [{1}, {2}]
+    world.kernel.forget_takers()
+    assert takers == [set(), set()]
+    assert world.columns().counts == "P: 1/1 ; Q: 1/1"
+    assert taker(world, "T1", 1) == {1}
+
+
 # -- putting back and losing -----------------------------------------------------------------------------------
 
 
