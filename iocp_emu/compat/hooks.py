@@ -12,10 +12,10 @@ something else on Windows, and are wrapped in the class, for every socket of the
 
 Sockets that the emulator has never seen behave as ever, but for the two options and those datagram sockets.
 
-The reactor's thread runs as long as the hooks are in place, so that programs which count their threads before and after
-some work do not find it among their own.
+The threads of the reactor and of the alarm clock run as long as the hooks are in place, so that programs which count
+their threads before and after some work do not find them among their own.
 
-Own rules.  Users are counted: with the last one the class is as it was before, and the thread ends.
+Own rules.  Users are counted: with the last one the class is as it was before, and the threads end.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from .. import status
@@ -36,6 +37,7 @@ from ..overlapped import network_events
 from ..overlapped.reactor import EVENT_READ, REACTOR
 from ..overlapped.sockets import drain, shutdown_after_sends, socket_closed
 from ..runtime.ambient import current_system
+from ..runtime.timers import CLOCK
 from .closing import is_inside_verb
 
 SO_UPDATE_ACCEPT_CONTEXT = 0x700B
@@ -162,11 +164,12 @@ _HOOKS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
 
 
 class _Presence:
-    """Watches one end of a pipe into which nobody writes: while it does, the reactor's thread does not end."""
+    """While it watches a pipe into which nobody writes, and has an alarm that never rings, both threads run."""
 
     def __init__(self) -> None:
         self._ends = os.pipe()
         REACTOR.watch(self._ends[0], EVENT_READ, self)
+        self._alarm = CLOCK.set(inf, lambda: None)
 
     def system(self) -> None:
         """No machine has to do with this."""
@@ -175,7 +178,8 @@ class _Presence:
         """Never called."""
 
     def end(self) -> None:
-        """Let the thread go."""
+        """Let the threads go."""
+        CLOCK.cancel(self._alarm)
         REACTOR.unwatch(self._ends[0], self)
         for end in self._ends:
             os.close(end)

@@ -73,7 +73,7 @@ deadline = time.monotonic() + 30
 while REACTOR.is_running and time.monotonic() < deadline:
     time.sleep(0.01)
 for thread in threading.enumerate():
-    if thread.name == "iocp_emu reactor":
+    if thread.name in ("iocp_emu reactor", "iocp_emu timers"):
         thread.join()
 assert fingerprint() == before, (fingerprint(), before)
 """

@@ -54,6 +54,25 @@ def receive(sock: socket.socket, port: int) -> win32.OVERLAPPED:
     return overlapped
 
 
+def test_a_program_that_counts_its_threads_finds_none_of_ours() -> None:
+    """clients.md 5: the background's threads are there before anything needs them, and afterwards."""
+
+    def ours() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("iocp_emu")}
+
+    with hooked():
+        before = ours()
+        timer = win32.CreateWaitableTimerW(True)
+        assert win32.SetWaitableTimer(timer, -10_000)
+        assert win32.WaitForSingleObject(timer, SECONDS * 1000) == status.WAIT_OBJECT_0
+        win32.CloseHandle(timer)
+        assert ours() == before
+        assert {"iocp_emu reactor", "iocp_emu timers"} <= {thread.name for thread in before}
+    for thread in before:
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+
+
 def test_the_class_is_as_before() -> None:
     """The last user takes the hooks away; in between they are there once."""
     before = dict(vars(socket.socket))
