@@ -56,9 +56,10 @@ def receive(sock: socket.socket, port: int) -> win32.OVERLAPPED:
 
 def test_a_program_that_counts_its_threads_finds_none_of_ours() -> None:
     """clients.md 5: the background's threads are there before anything needs them, and afterwards."""
+    names = {"iocp_emu reactor", "iocp_emu timers"}
 
     def ours() -> set[threading.Thread]:
-        return {thread for thread in threading.enumerate() if thread.name.startswith("iocp_emu")}
+        return {thread for thread in threading.enumerate() if thread.name in names}
 
     with hooked():
         before = ours()
@@ -66,8 +67,9 @@ def test_a_program_that_counts_its_threads_finds_none_of_ours() -> None:
         assert win32.SetWaitableTimer(timer, -10_000)
         assert win32.WaitForSingleObject(timer, SECONDS * 1000) == status.WAIT_OBJECT_0
         win32.CloseHandle(timer)
-        assert ours() == before
-        assert {"iocp_emu reactor", "iocp_emu timers"} <= {thread.name for thread in before}
+        after = ours()
+        assert {thread.name for thread in after} == names
+        assert after <= before
     for thread in before:
         thread.join(SECONDS)
         assert not thread.is_alive()
