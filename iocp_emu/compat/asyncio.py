@@ -41,13 +41,8 @@ from .hooks import hook_sockets, unhook_sockets
 from .processes import windows_subprocess
 
 GUESTS = ("asyncio.windows_utils", "asyncio.windows_events")
-EXPORTED = (
-    "ProactorEventLoop",
-    "IocpProactor",
-    "WindowsSelectorEventLoopPolicy",
-    "WindowsProactorEventLoopPolicy",
-)
-"""What `asyncio` exports on Windows and not here."""
+DEPRECATED = ("WindowsSelectorEventLoopPolicy", "WindowsProactorEventLoopPolicy")
+"""What `asyncio` has on Windows without exporting it, from Python 3.14 on: who asks for it is warned."""
 
 _MISSING = object()
 
@@ -110,18 +105,44 @@ class _Installation:
             self._guests.uninstall()
             raise
         events = self.modules["asyncio.windows_events"]
-        self._exported = [name for name in EXPORTED if not hasattr(asyncio, name) and hasattr(events, name)]
-        for name in self._exported:
-            setattr(asyncio, name, getattr(events, name))
+        exported = {name: getattr(events, name) for name in events.__all__ if not hasattr(asyncio, name)}
+        if (other_names := vars(asyncio).get("__getattr__")) is not None:
+            exported["__getattr__"] = _deprecated_names(other_names, events)
+        self._names = contextlib.ExitStack()
+        self._names.enter_context(_with_names(asyncio, exported))
         hook_sockets()
 
     def undo(self) -> None:
         """Leave the process as it was."""
         unhook_sockets()
-        for name in self._exported:
-            with contextlib.suppress(AttributeError):
-                delattr(asyncio, name)
+        self._names.close()
         self._guests.uninstall()
+
+
+@contextlib.contextmanager
+def _with_names(module: ModuleType, values: Mapping[str, Any]) -> Generator[None]:
+    """Inside, the module has these values under these names."""
+    before = {name: vars(module).get(name, _MISSING) for name in values}
+    for name, value in values.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is not _MISSING:
+                setattr(module, name, value)
+            elif name in vars(module):
+                delattr(module, name)
+
+
+def _deprecated_names(other_names: Callable[[str], Any], events: ModuleType) -> Callable[[str], Any]:
+    def of_module(name: str) -> Any:
+        if name in DEPRECATED and hasattr(events, f"_{name}"):
+            warnings.warn(f"'asyncio.{name}' is deprecated, as all policies are", DeprecationWarning, stacklevel=2)
+            return getattr(events, f"_{name}")
+        return other_names(name)
+
+    return of_module
 
 
 def _load(name: str) -> ModuleType:
@@ -206,27 +227,26 @@ def make_default() -> Generator[Installed]:
     """Inside, `asyncio.run`, `new_event_loop` and the default policy make proactor event loops, as on Windows."""
     with install() as installed:
         events = installed.modules["asyncio.windows_events"]
-        replaced = {
-            name: getattr(asyncio, name, _MISSING)
-            for name in ("DefaultEventLoopPolicy", "EventLoop", "SelectorEventLoop")
-            if hasattr(events, name)
-        }
         set_policy = _policy_setter()
         policy_before = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
-        for name in replaced:
-            setattr(asyncio, name, getattr(events, name))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                set_policy(_default_policy(events)())
-            yield installed
-        finally:
-            for name, value in replaced.items():
-                if value is _MISSING:
-                    delattr(asyncio, name)
-                else:
-                    setattr(asyncio, name, value)
-            set_policy(policy_before)
+        with contextlib.ExitStack() as names:
+            for module, of_module in _DEFAULTS.items():
+                values = {name: getattr(events, name) for name in of_module if hasattr(events, name)}
+                names.enter_context(_with_names(module, values))
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    set_policy(_default_policy(events)())
+                yield installed
+            finally:
+                set_policy(policy_before)
+
+
+_POLICIES = ("DefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
+_DEFAULTS: dict[ModuleType, tuple[str, ...]] = {asyncio: (*_POLICIES, "EventLoop", "SelectorEventLoop")}
+"""Where asyncio looks for what is the default."""
+if "asyncio.unix_events" in sys.modules:
+    _DEFAULTS[sys.modules["asyncio.unix_events"]] = ("_DefaultEventLoopPolicy",)  # from Python 3.14 on
 
 
 def _policy_setter() -> Callable[[Any], None]:
@@ -237,7 +257,7 @@ def _policy_setter() -> Callable[[Any], None]:
 
 
 def _default_policy(events: ModuleType) -> Any:
-    for name in ("DefaultEventLoopPolicy", "_DefaultEventLoopPolicy"):
+    for name in _POLICIES:
         if hasattr(events, name):
             return getattr(events, name)
     raise ImportError("asyncio.windows_events has no default policy")

@@ -19,7 +19,6 @@ import contextlib
 import enum
 import itertools
 import socket
-import sys
 from typing import Any, Final
 
 from .. import status, win32
@@ -504,7 +503,7 @@ class Overlapped:
 
     def __del__(self) -> None:
         block: _Block | None = getattr(self, "_block", None)
-        if block is None or sys.is_finalizing():
+        if block is None:
             return
         if block.hEvent:
             close_soon(self._system, block.hEvent)

@@ -26,6 +26,7 @@ from ..runtime.processes import ChildProcess, exit_code_of
 from ..runtime.threads import ThreadSystem
 from .closing import close_soon
 from .guests import ModuleView
+from .whole_calls import whole_finalizer
 
 CREATE_NEW_PROCESS_GROUP = 0x00000200
 
@@ -79,6 +80,7 @@ class ProcessHandle(int):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({int(self)})"
 
+    @whole_finalizer
     def __del__(self) -> None:
         if getattr(self, "_system", None) is not None:
             self.Close()

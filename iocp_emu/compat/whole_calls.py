@@ -9,6 +9,7 @@ Own rule.  Whoever runs a simulation is interrupted by it, not by its programs' 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import isfunction
@@ -33,6 +34,19 @@ def whole_call(call: Callable[P, R]) -> Callable[P, R]:
     return whole
 
 
+def whole_finalizer(finalize: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`finalize` as a whole call, and nothing at all while the interpreter ends: the names it needs may be gone."""
+    is_finalizing = sys.is_finalizing
+
+    @wraps(finalize)
+    def whole(instance: Any) -> None:
+        if not is_finalizing():
+            with current_system().one_call:
+                finalize(instance)
+
+    return whole
+
+
 def make_whole(namespace: dict[str, Any]) -> None:
     """Do so for every public function of a module, and every public method of its classes; given its globals."""
     for name, value in list(namespace.items()):
@@ -42,5 +56,9 @@ def make_whole(namespace: dict[str, Any]) -> None:
             namespace[name] = whole_call(value)
         elif isinstance(value, type):
             for method_name, method in list(vars(value).items()):
-                if isfunction(method) and (not method_name.startswith("_") or method_name in ("__init__", "__del__")):
+                if not isfunction(method):
+                    continue
+                if method_name == "__del__":
+                    setattr(value, method_name, whole_finalizer(method))
+                elif method_name == "__init__" or not method_name.startswith("_"):
                     setattr(value, method_name, whole_call(method))

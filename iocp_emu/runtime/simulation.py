@@ -259,8 +259,12 @@ class Simulation(VirtualCalls):
                 self._run_deferred()
 
     def defer(self, action: Callable[[], object]) -> None:
-        """Run `action` soon: with the next verb, or at once between runs.  Never blocks: for finalizers, which may come
-        in the middle of anything."""
+        """Run `action` soon: with the next verb, or at once between runs; never while the interpreter ends.
+
+        Never blocks: for finalizers, which may come in the middle of anything.
+        """
+        if self._is_finalizing():
+            return
         self._deferred.append(action)
         if not self._in_run:
             self._run_deferred()

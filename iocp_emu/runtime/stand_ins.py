@@ -298,12 +298,14 @@ class SeenLock:
 class SeenRLock:
     """What `threading.RLock()` makes while locks are watched."""
 
-    __slots__ = ("__weakref__", "_acquire_restore", "_is_owned", "_lock", "_release_save", "release")
+    __slots__ = ("__weakref__", "_acquire_restore", "_is_owned", "_lock", "_release_save", "locked", "release")
 
     def __init__(self) -> None:
         lock: Any = RLock()
         self._lock = lock
         self.release: Callable[[], None] = lock.release
+        if hasattr(lock, "locked"):  # from Python 3.14 on
+            self.locked: Callable[[], bool] = lock.locked
         # What a condition asks of its lock.
         self._is_owned: Callable[[], bool] = lock._is_owned
         self._release_save: Callable[[], Any] = lock._release_save

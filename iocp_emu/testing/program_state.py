@@ -291,8 +291,13 @@ class _Seer:
 
 
 def _has_own_reduce(kind: type[Any]) -> bool:
-    """Whether its instances tell by themselves how to copy them, as C types with a state do."""
-    return any("__reduce__" in base.__dict__ or "__reduce_ex__" in base.__dict__ for base in kind.__mro__[:-1])
+    """Whether its instances tell by themselves how to copy them, or that they cannot be, as C types with a state do."""
+    return any(
+        "__reduce__" in attributes
+        or "__reduce_ex__" in attributes
+        or isinstance(attributes.get("__getstate__"), types.MethodDescriptorType)
+        for attributes in map(vars, kind.__mro__[:-1])
+    )
 
 
 def _may_change(value: Any) -> bool:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,7 @@ import asyncio, socket, sys, threading
 def fingerprint():
     return (
         sys.platform, sorted(vars(socket.socket)), [vars(socket.socket)[n] for n in ("close", "_real_close")],
-        {n: getattr(asyncio, n, None) for n in ("ProactorEventLoop", "DefaultEventLoopPolicy", "EventLoop",
-         "SelectorEventLoop", "windows_events", "windows_utils", "IocpProactor")},
+        {n: v for n, v in vars(asyncio).items() if "Loop" in n or n[:7] in ("windows", "IocpPro", "__getat")},
         asyncio.events._event_loop_policy, sorted(n for n in sys.modules if "windows_" in n), list(sys.meta_path),
         [n for n in ("msvcrt", "_winapi", "_overlapped") if n in sys.modules],
         sorted(t.name for t in threading.enumerate()),
@@ -145,6 +145,23 @@ def test_an_interpreter_without_the_files(monkeypatch: pytest.MonkeyPatch) -> No
             install()
     assert sys.meta_path == meta_path
     assert not hasattr(asyncio, "ProactorEventLoop")
+
+
+def test_names_on_windows_alone() -> None:
+    """What asyncio has on Windows and not here: with the warning of Pythons that will do without it."""
+    asynchronous: Any = asyncio
+    with install() as installed:
+        for name in ("WindowsProactorEventLoopPolicy", "WindowsSelectorEventLoopPolicy"):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                policy = getattr(asynchronous, name)
+            assert policy.__module__ == "asyncio.windows_events"
+            assert [each.category for each in caught] == [DeprecationWarning] * (sys.version_info >= (3, 14))
+        assert asynchronous.IocpProactor is installed.IocpProactor
+        with pytest.raises(AttributeError, match="nonsense"):
+            _ = asynchronous.nonsense
+    assert not hasattr(asyncio, "WindowsProactorEventLoopPolicy")
+    assert not hasattr(asyncio, "IocpProactor")
 
 
 def test_make_default_and_back() -> None:

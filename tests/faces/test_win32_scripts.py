@@ -194,7 +194,7 @@ def threads(call: str, *names: str) -> Step:
 
 GQCS = "GetQueuedCompletionStatus"
 ENDLESS = {"CompletionPort": "$port", "dwMilliseconds": "INFINITE"}
-SPIN_MS = 1500
+SPIN_MS = 3000
 
 SCRIPTS: dict[str, list[Step]] = {
     "Q-10-Q-13-concurrency-1-lets-one-run": [

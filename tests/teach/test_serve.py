@@ -172,8 +172,9 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         address = process.stdout.readline().split()[3]
         with urllib.request.urlopen(address) as answer:
             assert answer.read() == b"<h1>index</h1>"
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as refusal:
             urllib.request.urlopen(address + "nothing")
+        refusal.value.close()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
 

@@ -274,7 +274,7 @@ def test_elsewhere_there_is_no_progress() -> None:
     """Nothing on the error stream, and plain ASCII on the output."""
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "iocp_emu", *SMALL, "--packets", "30000", "--repeat", "2"],
+        [sys.executable, "-m", "iocp_emu", *SMALL, "--packets", "200000", "--repeat", "2"],
         cwd=CHECKOUT,
         capture_output=True,
         check=True,
