@@ -10,7 +10,9 @@ A wait is the exception, since it may last for ever: a thread that is parked (`P
 at rest, and the program's handler runs at once.  Who asks a second time during one verb is obeyed at once too.
 
 Own rules.  Only signal.SIGINT, only the main thread of the main interpreter, only if the handler can be called.
-Outside of verbs nothing is changed, so that `asyncio.Runner` and others find the handler that they look for.
+Outside of verbs nothing is changed, so that `asyncio.Runner` and others find the handler that they look for.  A
+finalizer may call a verb between any two steps of this file: who finds our handler in place leaves it to whoever is
+about to put it in or back.
 """
 
 from __future__ import annotations
@@ -57,30 +59,31 @@ class _OneCall:
     def __enter__(self) -> None:
         if get_ident() != self.main_ident:
             return
-        if self._depth == 0:
-            self.has_noted = False
+        if self._depth == 0 and self._before is None:
             before = getsignal(signal.SIGINT)
-            if callable(before):
-                self._before = before
+            if callable(before) and before is not self._stand_in:
                 # Up to here the program's handler runs, from here on ours: nothing is in between.
                 with contextlib.suppress(ValueError):  # not the main interpreter
                     set_handler(signal.SIGINT, self._stand_in)
+                    self._before = before
         self._depth += 1
 
     def __exit__(self, *_: object) -> None:
         if get_ident() != self.main_ident:
             return
         self._depth -= 1
-        if self._depth == 0 and self._before is not None:
-            # Unless the program has set another one meanwhile, from a callback.
-            if getsignal(signal.SIGINT) is self._stand_in:
-                try:
-                    set_handler(signal.SIGINT, self._before)
-                except BaseException:  # of the program's handler, in the moment of its return: ask it again
-                    self.has_noted = True
-            self._before = None
-            if self.has_noted:
-                _interrupt_in_a_moment()
+        if self._depth:
+            return
+        before, self._before = self._before, None
+        # Unless the program has set another one meanwhile, from a callback.
+        if before is not None and getsignal(signal.SIGINT) is self._stand_in:
+            try:
+                set_handler(signal.SIGINT, before)
+            except BaseException:  # of the program's handler, in the moment of its return: ask it again
+                self.has_noted = True
+        if self.has_noted:
+            self.has_noted = False
+            _interrupt_in_a_moment()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         before = self._before

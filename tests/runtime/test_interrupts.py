@@ -10,8 +10,9 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -185,6 +186,79 @@ def test_handler_that_raises_at_the_last_moment_is_asked_again(
     with pytest.raises(Interrupted):
         wait_for_the_exception()
     assert calls == ["asked"] * 2
+
+
+def verb_with(event_at_step: Callable[[], None], step: int, verb: Callable[[], None]) -> bool:
+    """A verb, and at the `step`th byte code of its beginning and end something else; whether there are so many."""
+    one_call: Any = ONE_CALL
+    codes = (one_call.__enter__.__func__.__code__, one_call.__exit__.__func__.__code__)
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal steps
+        if frame.f_code not in codes:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            steps += 1
+            if steps == step:
+                event_at_step()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with ONE_CALL:
+            verb()
+    finally:
+        sys.settrace(before)
+    return steps >= step
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_finalizer_calls_a_verb_at_any_step(calls: list[str], noted: bool) -> None:
+    """Q-35: the program's handler is back afterwards, and an interrupt that came is told once."""
+    before = signal.getsignal(signal.SIGINT)
+    another_verb = in_one_call(lambda: None)
+
+    def verb() -> None:
+        if noted:
+            signal.raise_signal(signal.SIGINT)
+
+    verb_with(another_verb, 1, lambda: None)  # the first time, Python 3.12 tells of no steps
+    step, has_more = 0, [True]
+    while has_more[0]:
+        step += 1
+        calls.clear()
+        with pytest.raises(Interrupted) if noted else nullcontext():
+            has_more[0] = verb_with(another_verb, step, verb)
+            if noted:
+                wait_for_the_exception()
+        assert signal.getsignal(signal.SIGINT) is before
+        assert calls == ["asked"] * noted
+    assert step > 50
+
+
+def test_interrupt_at_any_step(calls: list[str]) -> None:
+    """Q-35: at the beginning or the end of a verb, Ctrl-C is told, and the next verb is whole again.
+
+    Twice where the exception would else have cost the verb's result.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    verb_with(lambda: None, 1, lambda: None)
+    step, told = 0, 1
+    while told:
+        step += 1
+        calls.clear()
+        with suppress(Interrupted):
+            if verb_with(lambda: signal.raise_signal(signal.SIGINT), step, lambda: None):
+                wait_for_the_exception()
+        told = len(calls)
+        assert told <= 2
+        assert signal.getsignal(signal.SIGINT) is before
+        with ONE_CALL:
+            assert signal.getsignal(signal.SIGINT) is not before
+    assert step > 50
 
 
 def test_interrupt_comes_also_where_no_thread_can_be_had(
