@@ -25,13 +25,13 @@ ROUNDS = 300
 # The steps of `post` and `get` as `iocp_emu.CompletionPort` has them, in their order.
 FAST_STEPS: Mapping[str, str] = {
     "call post": "empty_post(number)",
-    "check `bytes`": "type(number) is not int or number >> 32",
+    "check `bytes`": "type(number) is not int or number < 0 or number > ONE_DIGIT",
     "make the packet, free it": "blank = PostedPacket(); blank.key = 0; blank.overlapped = None; "
     "blank.information = number",
     "publish it (append)": "sink.append(number)",
     "does anybody wait": "queue.is_watched",
     "call get": "empty_get()",
-    "who calls, may it take": "get_ident() in queue.takers",
+    "who calls, may it take": "get_ident() in takers",
     "take it (popleft)": "spare.popleft()",
     "has it a source": "port.has_sources and packet.source is not None",
     "read `bytes`": "packet.bytes",
@@ -57,6 +57,7 @@ def _fast_names() -> dict[str, Any]:
 
     from iocp_emu import CompletionPort, ThreadSystem, use
     from iocp_emu.kernel.completion import PostedPacket
+    from iocp_emu.port import ONE_DIGIT
 
     with use(ThreadSystem(processors=2)):
         port = CompletionPort(2)
@@ -72,6 +73,7 @@ def _fast_names() -> dict[str, Any]:
     spare: deque[Any] = deque(repeat(None, (ROUNDS + 1) * LOOPS))
     return {
         "now": time.perf_counter,
+        "ONE_DIGIT": ONE_DIGIT,
         "PostedPacket": PostedPacket,
         "sink": deque[Any](maxlen=64),
         "empty_get": empty_get,
@@ -83,6 +85,7 @@ def _fast_names() -> dict[str, Any]:
         "port": port.waitable,
         "post": port.post,
         "queue": port.waitable.queue,
+        "takers": port.waitable.queue.takers,
     }
 
 

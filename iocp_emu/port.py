@@ -43,6 +43,9 @@ from .status import status_to_error
 
 ObjectT = TypeVar("ObjectT", bound=KernelObject)
 
+ONE_DIGIT = (1 << 30) - 1
+"""Up to here an int is one digit inside, and comparing it costs next to nothing."""
+
 
 class HandleOwner:
     """Holds one handle of one system and closes it once.
@@ -121,7 +124,7 @@ class CompletionPort(HandleOwner):
     ('greeting', 3, None)
     """
 
-    __slots__ = ("_packets", "_port", "_queue")
+    __slots__ = ("_packets", "_port", "_queue", "_takers")
 
     def __init__(self, concurrency: int = 0, *, profile: str | Profile | None = None) -> None:
         check_integer("concurrency", concurrency, 0, MAXIMUM_DWORD)
@@ -129,6 +132,7 @@ class CompletionPort(HandleOwner):
         system = current_system()
         self._port, handle = system.perform(_open_port, system, concurrency, chosen)
         self._queue = self._port.queue
+        self._takers = self._queue.takers
         super().__init__(system, handle)
         system.follow_path(self)
 
@@ -160,7 +164,7 @@ class CompletionPort(HandleOwner):
         `bytes`: 0 to 2**32 - 1.  `key` and `overlapped`: anything; they come back as they are.  Never blocks; O(1).
         Raises `PortClosed` (6), `TypeError`, `ValueError`.
         """
-        if type(bytes) is not int or bytes >> 32:
+        if type(bytes) is not int or bytes < 0 or bytes > ONE_DIGIT:
             check_integer("bytes", bytes, 0, MAXIMUM_DWORD)
         packet = PostedPacket()
         packet.key = key
@@ -183,7 +187,7 @@ class CompletionPort(HandleOwner):
         """
         if timeout is not None:
             timeout = check_timeout(timeout)
-        if get_ident() in self._queue.takers:
+        if get_ident() in self._takers:
             try:
                 packet = self._packets.popleft()
             except IndexError:

@@ -84,7 +84,8 @@ class FaceDriver(ThreadDriver):
     def face(self, port: IoCompletion) -> CompletionPort:
         """An object face of that port, without a handle of its own."""
         face = Face.__new__(Face)
-        face._system, face._port, face._queue, face._handle = self.system, port, port.queue, 0  # pyright: ignore[reportPrivateUsage]
+        face._system, face._handle = self.system, 0  # pyright: ignore[reportPrivateUsage]
+        face._port, face._queue, face._takers = port, port.queue, port.queue.takers  # pyright: ignore[reportPrivateUsage]
         face.choose_path()
         return face
 
