@@ -195,11 +195,14 @@ class Reactor:
     def _select(
         self, selector: selectors.BaseSelector, timeout: float | None
     ) -> list[tuple[selectors.SelectorKey, int]] | None:
-        """What is ready within `timeout` seconds; None when the selector choked on a descriptor that was closed."""
+        """What is ready within `timeout` seconds; None when the selector choked on a change or a closed descriptor."""
         try:
             return selector.select(timeout)
         except (OSError, ValueError):
             self._weed(selector)
+            return None
+        except RuntimeError:
+            # Without a GIL, a selector of Python sets may see them change: `_wake` has said so, or is about to.
             return None
 
     def _is_awaited(self, ready: list[tuple[selectors.SelectorKey, int]]) -> bool:

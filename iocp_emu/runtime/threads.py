@@ -196,6 +196,7 @@ class ThreadSystem:
         with self._lock:
             self._has_fast_path = value
             self.kernel.forget_takers()
+        self._run_deferred()
         for follower in list(self._followers):
             follower.choose_path()
 
@@ -527,6 +528,7 @@ class ThreadSystem:
 
     def after_fork_in_child(self) -> None:
         """Make this copy of the system refuse everything: its other threads do not exist here."""
+        self._deferred.clear()
         self._lock = threading.RLock()  # one that nobody holds, for the switch
         self.has_fast_path = False
         self._lock = _ForkedLock()

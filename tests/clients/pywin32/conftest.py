@@ -39,10 +39,15 @@ def installed(request: pytest.FixtureRequest, eventually: Eventually) -> Iterato
     system = current_system()
     handles = system.process.handles
     before = set(handles.handles())
+
+    def are_as_before() -> bool:
+        if set(handles.handles()) <= before:
+            return True
+        gc.collect()  # more than once: without a GIL, what other threads have dropped comes late
+        return False
+
     with install() as installed:
         yield installed
-        if not set(handles.handles()) <= before:
-            gc.collect()
         if not request.session.testsfailed:  # the traceback of a failure keeps handles open
-            eventually(lambda: set(handles.handles()) <= before)
+            eventually(are_as_before)
         system.perform(check, system.kernel)
