@@ -23,6 +23,7 @@ import signal
 import sys
 import threading
 from _thread import get_ident, interrupt_main, start_new_thread
+from collections import deque
 from collections.abc import Callable
 from time import sleep
 from types import CodeType, FrameType
@@ -45,15 +46,15 @@ PARKED_IN: set[CodeType] = set()
 class _OneCall:
     """`with ONE_CALL:` is one verb.  May be nested; another thread than the main one passes through."""
 
-    __slots__ = ("_before", "_depth", "_stand_in", "has_noted", "main_ident")
+    __slots__ = ("_before", "_depth", "_stand_in", "main_ident", "noted")
 
     def __init__(self) -> None:
         self.main_ident = 0
         """The only thread for which this does anything, by `get_ident()`; others can save themselves the calls."""
         self._depth = 0
         self._before: Handler | None = None
-        self.has_noted = False
-        """Whether Ctrl-C has come in this verb: before a wait, let `deliver` tell the program."""
+        self.noted: deque[int] = deque(maxlen=1)
+        """Ctrl-C, if it has come in this verb: before a wait, let `deliver` tell the program."""
         self._stand_in = self._note
 
     def __enter__(self) -> None:
@@ -80,22 +81,23 @@ class _OneCall:
             try:
                 set_handler(signal.SIGINT, before)
             except BaseException:  # of the program's handler, in the moment of its return: ask it again
-                self.has_noted = True
-        if self.has_noted:
-            self.has_noted = False
-            _interrupt_in_a_moment()
+                self.noted.append(signal.SIGINT)
+        if self.noted:
+            with contextlib.suppress(IndexError):  # a finalizer's verb has told it
+                self.noted.pop()
+                _interrupt_in_a_moment()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         before = self._before
-        if before is not None and (self.has_noted or (frame is not None and frame.f_code in PARKED_IN)):
-            self.has_noted = False
+        if before is not None and (self.noted or (frame is not None and frame.f_code in PARKED_IN)):
+            self.noted.clear()
             before(number, frame)
         else:
-            self.has_noted = True
+            self.noted.append(number)
 
     def deliver(self) -> None:
         """Before a wait, when something was noted: run the handler now.  Any thread may call."""
-        if self.has_noted and get_ident() == self.main_ident:
+        if self.noted and get_ident() == self.main_ident:
             self._note(signal.SIGINT, None)
 
 

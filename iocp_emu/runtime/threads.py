@@ -488,7 +488,7 @@ class ThreadSystem:
 
         A token that an earlier, interrupted wait has left in the parker only costs one more turn of the loop.
         """
-        if ONE_CALL.has_noted:
+        if ONE_CALL.noted:
             ONE_CALL.deliver()
         if timeout is None:
             while thread.state is not RUNNABLE:
