@@ -258,7 +258,7 @@ def test_ctrl_c_before_the_first_run_is_over() -> None:
 def test_a_terminal_gets_progress_and_colours() -> None:
     """One line that is rewritten and wiped; then the report by rich, unless it is to be plain."""
     pytest.importorskip("rich")
-    arguments = ["experiment", "--work", "cpu=exp(5ms)", "--packets", "200000", "--concurrency", "1..4"]
+    arguments = ["experiment", "--work", "cpu=exp(5ms)", "--packets", "100000", "--concurrency", "1..4"]
     status, shown = in_a_terminal(arguments)
     assert status == 0
     assert re.search(rb"\r +\d+% done: run \d of 4, concurrency value \d, \d+% of it", shown)
@@ -274,7 +274,7 @@ def test_elsewhere_there_is_no_progress() -> None:
     """Nothing on the error stream, and plain ASCII on the output."""
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "iocp_emu", *SMALL, "--packets", "200000", "--repeat", "2"],
+        [sys.executable, "-m", "iocp_emu", *SMALL, "--packets", "100000", "--repeat", "2"],
         cwd=CHECKOUT,
         capture_output=True,
         check=True,
