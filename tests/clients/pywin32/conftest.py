@@ -43,7 +43,7 @@ def installed(request: pytest.FixtureRequest, eventually: Eventually) -> Iterato
     def are_as_before() -> bool:
         if set(handles.handles()) <= before:
             return True
-        gc.collect()  # more than once: without a GIL, what other threads have dropped comes late
+        gc.collect()  # more than once: what other threads have dropped may come late
         return False
 
     with install() as installed:
